@@ -1,0 +1,123 @@
+"""The central types: what an encoder is, what a question is, what an answer is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Modality: TypeAlias = Literal["image", "audio"]
+"""What an item's media are: pictures or sounds."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Embeddings: float32, shape ``(n, dim)``; each facet of a row has unit length, or is all zero when absent."""
+
+Vector: TypeAlias = NDArray[np.float32]
+"""One embedding: float32, shape ``(dim,)``."""
+
+Attribute: TypeAlias = str | int | float | bool | None
+"""One value that describes an item: a category, a price, an artist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A named slice of an encoder's vector, of unit length by itself.
+
+    Attributes:
+        name: Unique within a catalog's modality.
+        start: First dimension of the slice.
+        stop: One past its last dimension.
+        whitening: How strongly the catalog's own covariance is divided out before comparing,
+            0 (plain cosine) to 0.5 (full PCA whitening). See ``index.spaces``.
+        kept: How many principal dimensions are kept for comparing, at most ``stop - start``.
+        source: The paper or library that defines it.
+    """
+
+    name: str
+    start: int
+    stop: int
+    whitening: float
+    kept: int
+    source: str
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions in the slice."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderCard:
+    """What identifies an encoder; plain data, so that listing encoders loads none.
+
+    Attributes:
+        name: As typed after ``--encoder``.
+        revision: Raised whenever the same file would give other numbers.
+        modality: ``"image"`` or ``"audio"``.
+        facets: In vector order, without gaps.
+        preprocessing: Everything else that changes numbers (sizes, rates, windows).
+        licence: SPDX name of the licence of code or weights.
+        source: Where the method or the weights come from.
+        sha256: Of the weights file; empty for descriptors without weights.
+    """
+
+    name: str
+    revision: int
+    modality: Modality
+    facets: tuple[Facet, ...]
+    preprocessing: Mapping[str, Attribute]
+    licence: str
+    source: str
+    sha256: str = ""
+
+    @property
+    def dim(self) -> int:
+        """Length of the encoder's vectors."""
+        return self.facets[-1].stop
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash (16 hex digits) of what changes numbers; catalogs refuse vectors of another one."""
+        content = {
+            "name": self.name,
+            "revision": self.revision,
+            "facets": [[f.name, f.start, f.stop] for f in self.facets],
+            "preprocessing": dict(sorted(self.preprocessing.items())),
+            "sha256": self.sha256,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Encoder(Protocol):
+    """Turns media files into vectors. ``prepare`` runs in worker processes, ``encode`` on batches."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """What identifies this encoder."""
+        ...
+
+    def prepare(self, path: Path) -> NDArray[Any]:
+        """Read and decode one file into what ``encode`` takes.
+
+        Returns:
+            One array; all arrays of an encoder have the same dtype. For built-in encoders this is
+            already the vector, float32, shape ``(dim,)``.
+
+        Raises:
+            MediaError: The file cannot be read, decoded or described.
+        """
+        ...
+
+    def encode(self, prepared: Sequence[NDArray[Any]]) -> Vectors:
+        """Encode a batch, in order.
+
+        Returns:
+            float32, shape ``(len(prepared), card.dim)``, each facet of unit length.
+        """
+        ...
