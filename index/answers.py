@@ -1,0 +1,91 @@
+"""Questions and answers as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.types import Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question.
+
+    Attributes:
+        items: Item ids with weights; several are combined into one question.
+        files: Pictures or sounds outside the catalog, with weights.
+        relation: What is asked.
+        k: How many answers.
+        negatives: Item ids to move away from, with weights; they never answer.
+        where: A filter (``index.filters``); empty for none.
+        diversity: 0 for the closest, up to 1 for answers unlike each other.
+        duplicates: Show near-duplicates of the query and of each other instead of collapsing them.
+        category: The category of files asked about, which have none of their own.
+    """
+
+    items: tuple[tuple[str, float], ...] = ()
+    files: tuple[tuple[Path, float], ...] = ()
+    relation: str = "similar"
+    k: int = 10
+    negatives: tuple[tuple[str, float], ...] = ()
+    where: str = ""
+    diversity: float = 0.0
+    duplicates: bool = False
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer.
+
+    Attributes:
+        rank: From 1.
+        item_id: Which item.
+        score: Weighted mean of facet cosines, -1 to 1; higher is closer.
+        closer_than: Share of random pairs of the catalog that are less close, 0 to 1.
+        facets: Facet → its share of the score; shares sum to 1.
+        paths: The item's media files.
+        attributes: What is known of the item.
+        duplicates: Ids of near-duplicates of this answer that it stands for.
+    """
+
+    rank: int
+    item_id: str
+    score: float
+    closer_than: float
+    facets: Mapping[str, float]
+    paths: tuple[Path, ...]
+    attributes: Mapping[str, Attribute]
+    duplicates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one query.
+
+    Attributes:
+        query: The question.
+        method: ``"annoy"`` or ``"exact"``: how it was searched.
+        recall: Share of the true answers that this way of searching finds, as measured when it was built.
+        generation: Number of the generation asked.
+        hits: Best first.
+        notes: What could not be done as asked, and what would mend it.
+    """
+
+    query: Query
+    method: str
+    recall: float
+    generation: int
+    hits: tuple[Hit, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def _repr_html_(self) -> str:
+        """Show pictures as a grid and sounds as players in a notebook."""
+        from index.notebook import answer_html
+
+        return answer_html(self)

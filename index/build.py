@@ -1,0 +1,228 @@
+"""Building a generation: project every item, lay rows out by category, grow trees, measure recall."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.ann import build_trees
+from index.calibrate import calibrate, exact_plan, needs_trees, random_quantiles
+from index.catalog import Catalog, chunks, marks
+from index.encoders import card_of
+from index.errors import NotBuiltError, StaleIndexError
+from index.generations import (
+    FORMAT_VERSION,
+    MANIFEST,
+    RANDOM_LEVELS,
+    Manifest,
+    SearchPlan,
+    Space,
+    SpaceRecord,
+    current_number,
+    damage,
+    disagreement,
+    file_record,
+    new_generation,
+    read_manifest,
+)
+from index.projection import fit_projection
+from index.relations import RELATIONS, Relation
+from index.segments import cut
+from index.spaces import FIT_ITEMS
+from index.types import EncoderCard, Modality, Vectors
+
+DEFAULT_RECALL = 0.99
+BLOCK = 4096
+"""Items projected at once: memory stays flat however many there are."""
+
+ALWAYS_REBUILD = 20_000
+"""Catalogs up to this size are rebuilt whenever something changed: it takes seconds."""
+
+REBUILD_SHARE = 0.05
+"""Larger ones when this share of the items changed; until then changes are searched beside the trees."""
+
+TREES = 24
+"""Annoy trees for each segment: more trees find more per node inspected, and take room and time to build."""
+
+REDUCED_DIM = 96
+"""Dimensions of the copy that trees are built on; the full vectors decide."""
+
+
+def fingerprints(catalog: Catalog) -> dict[str, str]:
+    """Encoder name → fingerprint, as the catalog holds them."""
+    return {name: fingerprint for name, (_, _, fingerprint) in catalog.encoders().items()}
+
+
+def pending(catalog: Catalog, sequence: int) -> int:
+    """Number of items changed or removed since a generation of this sequence was built."""
+    row = catalog.connection.execute(
+        "SELECT (SELECT count(*) FROM items WHERE changed > ?1) + (SELECT count(*) FROM removed WHERE changed > ?1)",
+        (sequence,),
+    ).fetchone()
+    return int(row[0])
+
+
+def build_if_needed(catalog: Catalog, *, force: bool = False) -> int:
+    """Build a generation when there is none that fits, or enough has changed; return the number in use.
+
+    The caller holds the writer lock.
+
+    Raises:
+        StorageError: The disk is full; the generation in use stays.
+    """
+    number = current_number(catalog.folder)
+    recall = float(catalog.setting("recall", str(DEFAULT_RECALL)))
+    if not force:
+        try:
+            manifest = read_manifest(catalog.folder, number)
+        except (NotBuiltError, StaleIndexError):
+            manifest = None
+        if (
+            manifest
+            and manifest.asked_recall == recall
+            and not disagreement(manifest, fingerprints(catalog))
+            and not damage(catalog.folder, manifest, thorough=False)
+        ):
+            count = catalog.count()
+            changes = pending(catalog, manifest.sequence)
+            if not changes or (count > ALWAYS_REBUILD and changes < REBUILD_SHARE * count):
+                return number
+    return build(catalog, recall)
+
+
+def build(catalog: Catalog, recall: float) -> int:
+    """Build a generation from the database and put it in use; return its number."""
+    sequence = catalog.sequence
+    with new_generation(catalog.folder) as (number, folder):
+        spaces: dict[str, SpaceRecord] = {}
+        modalities: dict[Modality, list[tuple[int, EncoderCard]]] = {}
+        for name, (key, modality, _) in catalog.encoders().items():
+            modalities.setdefault(modality, []).append((key, card_of(name)))
+        for modality, encoders in modalities.items():
+            (folder / modality).mkdir()
+            spaces[modality] = _build_space(catalog, folder / modality, modality, encoders, recall)
+        files = {
+            str(path.relative_to(folder)): file_record(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        }
+        created = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        manifest = Manifest(FORMAT_VERSION, number, created, sequence, recall, fingerprints(catalog), spaces, files)
+        (folder / MANIFEST).write_text(manifest.to_json())
+    with catalog.connection:
+        catalog.connection.execute("DELETE FROM removed WHERE changed <= ?", (sequence,))
+    return number
+
+
+def raw_vectors(catalog: Catalog, keys: Sequence[int], encoders: Sequence[tuple[int, EncoderCard]]) -> Vectors:
+    """Read items' vectors, those of several media pooled by their mean.
+
+    Args:
+        keys: Database keys of items, n of them.
+        encoders: Their keys and cards; all of one modality.
+
+    Returns:
+        float32, shape ``(n, raw_dim)``: the encoders' vectors side by side, zero where an item has none.
+    """
+    places = {}
+    start = 0
+    for encoder, card in encoders:
+        places[encoder] = slice(start, start + card.dim)
+        start += card.dim
+    raw = np.zeros((len(keys), start), np.float32)
+    row_of = {key: row for row, key in enumerate(keys)}
+    for some in chunks(list(keys)):
+        found = catalog.connection.execute(
+            "SELECT m.item, v.encoder, v.vector FROM media m JOIN vectors v USING (media) "
+            f"WHERE m.item IN ({marks(some)}) ORDER BY m.item, m.position",
+            some,
+        )
+        for item, encoder, vector in found:
+            if encoder in places:
+                raw[row_of[item], places[encoder]] += np.frombuffer(vector, "<f4")
+    return raw  # facets are scaled to unit length when projected, so the sum serves as the mean
+
+
+def _build_space(
+    catalog: Catalog,
+    folder: Path,
+    modality: Modality,
+    encoders: Sequence[tuple[int, EncoderCard]],
+    recall: float,
+) -> SpaceRecord:
+    keys, categories, offsets = _ordered(catalog, [key for key, _ in encoders])
+    cards = [card for _, card in encoders]
+    step = max(1, -(-len(keys) // FIT_ITEMS))
+    projection = fit_projection(cards, raw_vectors(catalog, keys[::step].tolist(), encoders))
+    projection.save(folder / "projection.npz")
+    with (folder / "keys.i64").open("wb") as file:
+        file.write(keys.astype("<i8").tobytes())
+    with (folder / "vectors.f32").open("wb") as file:
+        for start in range(0, len(keys), BLOCK):
+            raw = raw_vectors(catalog, keys[start : start + BLOCK].tolist(), encoders)
+            file.write(projection.project(raw).astype("<f4", copy=False).tobytes())
+    record = SpaceRecord(
+        len(keys), projection.dim, tuple(card.name for card in cards), tuple(categories), tuple(offsets), {}
+    )
+    space = Space(folder, modality, record)
+    for relation in RELATIONS.values():
+        if set(relation.weights) & set(projection.facets):
+            plan = _build_relation(space, relation, recall)
+            quantiles = random_quantiles(space.vectors, space.facet_weights(relation), RANDOM_LEVELS)
+            record.relations[relation.name] = replace(plan, random=quantiles)
+    return record
+
+
+def _ordered(catalog: Catalog, encoders: Sequence[int]) -> tuple[NDArray[np.int64], list[str | None], list[int]]:
+    """Keys of items that have vectors, by (category, id), with the categories and their first rows."""
+    cursor = catalog.connection.execute(
+        "SELECT i.item, i.category FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors v USING (media) "
+        f"WHERE m.item=i.item AND v.encoder IN ({marks(encoders)})) ORDER BY i.category, i.id",
+        list(encoders),
+    )
+    keys: list[int] = []
+    categories: list[str | None] = []
+    offsets: list[int] = []
+    for key, category in cursor:
+        if not categories or categories[-1] != category:
+            categories.append(category)
+            offsets.append(len(keys))
+        keys.append(key)
+    return np.asarray(keys, np.int64), categories or [None], [*(offsets or [0]), len(keys)]
+
+
+def _build_relation(space: Space, relation: Relation, recall: float) -> SearchPlan:
+    if not needs_trees(space.record.count):
+        return exact_plan(space, relation)
+    folder = space.folder / relation.name
+    folder.mkdir()
+    weights = np.sqrt(space.facet_weights(relation))
+    reducer = _fit_reducer(space.vectors, weights)
+    (folder / "reducer.f32").write_bytes(reducer.astype("<f4").tobytes())
+    by_category = relation.rule != "any" and len(space.record.categories) > 1
+    for segment in cut(space.offsets, by_category=by_category).walk():
+        if segment.has_trees:
+            blocks = _reduced(space.vectors[segment.start : segment.stop], weights, reducer)
+            build_trees(folder / segment.name, blocks, reducer.shape[1], TREES)
+    space.record.relations[relation.name] = SearchPlan(
+        digest=relation.digest, method="annoy", recall=0.0, measured_on=0, trees=TREES, search_k=0, candidates=0,
+        dim=reducer.shape[1], by_category=by_category, seconds_per_query=0.0, seconds_per_row=0.0, random=(),
+    )  # fmt: skip
+    return calibrate(space, relation, recall)
+
+
+def _fit_reducer(vectors: Vectors, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Principal axes of the weighted rows (second moment about zero: cosines are kept, not offsets)."""
+    step = max(1, -(-len(vectors) // FIT_ITEMS))
+    sample = vectors[::step].astype(np.float64) * weights
+    _, axes = np.linalg.eigh(sample.T @ sample)
+    used = int(np.count_nonzero(weights))
+    return np.ascontiguousarray(axes[:, ::-1][:, : min(REDUCED_DIM, used)], np.float32)
+
+
+def _reduced(vectors: Vectors, weights: NDArray[np.float32], reducer: NDArray[np.float32]) -> Iterator[Vectors]:
+    for start in range(0, len(vectors), BLOCK):
+        yield np.asarray((vectors[start : start + BLOCK] * weights) @ reducer, np.float32)

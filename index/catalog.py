@@ -1,0 +1,357 @@
+"""The catalog: one folder whose SQLite database holds every item, vector, failure and setting."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
+from index.lock import writer_lock
+from index.schema import DATABASE, FORMAT_VERSION, SCHEMA
+from index.types import Attribute, Modality
+
+IDS_AT_ONCE = 500
+"""Parameters in one SQL statement; SQLite allows 999 or more everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item as the catalog knows it.
+
+    Attributes:
+        item_id: Stable, unique in the catalog.
+        attributes: Name → value, from the table, the folder names and the file's own tags.
+        paths: Its media files, in order, absolute.
+        modalities: Of those files, without repeats.
+    """
+
+    item_id: str
+    attributes: dict[str, Attribute]
+    paths: tuple[Path, ...]
+    modalities: tuple[Modality, ...]
+
+    @property
+    def category(self) -> str | None:
+        """The attribute that candidate rules look at."""
+        value = self.attributes.get("category")
+        return None if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One file that could not be indexed: data, not an exception.
+
+    Attributes:
+        item_id: The item it belongs to or would belong to.
+        path: The file.
+        stage: ``"read"``, ``"decode"``, ``"encode"`` or ``"worker"`` (the process died).
+        reason: One plain sentence.
+        attempts: How often it was tried as it is now.
+        at: When it was tried last, UTC, ``YYYY-MM-DD HH:MM:SS``.
+    """
+
+    item_id: str
+    path: Path
+    stage: str
+    reason: str
+    attempts: int
+    at: str
+
+
+class Catalog:
+    """A catalog folder, opened for reading; ``writing()`` takes the lock and allows changes.
+
+    Any number of readers, in any number of processes, may be open beside one writer.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self.connection = connection
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Catalog:
+        """Open an existing catalog.
+
+        Raises:
+            NotACatalogError: Nothing is there, or another format version.
+            StorageError: The database cannot be read.
+        """
+        folder = Path(folder)
+        if not (folder / DATABASE).is_file():
+            raise NotACatalogError(f"{folder} holds no catalog; make one with: simkin index SOURCE --catalog {folder}")
+        with storage_errors(folder):
+            catalog = cls(folder, _connect(folder))
+            catalog._check_format()
+        return catalog
+
+    @classmethod
+    def create(cls, folder: str | Path) -> Catalog:
+        """Open the catalog in ``folder``, making it first when nothing is there.
+
+        Raises:
+            NotACatalogError: The folder holds other files, or another format version.
+            StorageError: The folder cannot be made or written.
+        """
+        folder = Path(folder)
+        if (folder / DATABASE).is_file() and (folder / DATABASE).stat().st_size > 0:
+            return cls.open(folder)
+        try:
+            strangers = [p.name for p in folder.iterdir() if not p.name.startswith((DATABASE, "writer."))]
+        except FileNotFoundError:
+            strangers = []
+        except OSError as error:
+            raise NotACatalogError(f"{folder} cannot be a catalog: {error.strerror}") from None
+        if strangers:
+            raise NotACatalogError(
+                f"{folder} holds other files ({strangers[0]}, …) and no catalog; name another folder"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the catalog {folder}: {error.strerror}") from None
+        with writer_lock(folder), storage_errors(folder):
+            connection = _connect(folder)
+            connection.execute("PRAGMA journal_mode=WAL")
+            made = connection.execute("SELECT 1 FROM sqlite_master WHERE name='settings'").fetchone()
+            if not made:  # one transaction: a catalog exists whole or not at all
+                version = f"INSERT INTO settings VALUES ('format_version', '{FORMAT_VERSION}'), ('sequence', '0');"
+                connection.executescript(f"BEGIN; {SCHEMA} {version} COMMIT;")
+            connection.close()
+        return cls.open(folder)
+
+    def close(self) -> None:
+        """Close the database; the object cannot be used afterwards."""
+        self.connection.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writer lock; storage trouble inside becomes ``StorageError``.
+
+        Raises:
+            LockedError: Another process is writing.
+            StorageError: The disk is full, read-only or failing; the last commit stands.
+        """
+        with writer_lock(self.folder), storage_errors(self.folder):
+            try:
+                yield
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.rollback()
+
+    # Settings
+
+    def setting(self, key: str, default: str = "") -> str:
+        """Read one setting."""
+        row = self.connection.execute("SELECT value FROM settings WHERE key=?", (key,)).fetchone()
+        return str(row[0]) if row else default
+
+    def set_setting(self, key: str, value: str) -> None:
+        """Write one setting, inside the caller's transaction."""
+        self.connection.execute("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value=?2", (key, value))
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last change that matters to answers."""
+        return int(self.setting("sequence", "0"))
+
+    def next_sequence(self) -> int:
+        """Count one more change, inside the caller's transaction, and return its number."""
+        number = self.sequence + 1
+        self.set_setting("sequence", str(number))
+        return number
+
+    def data_version(self) -> int:
+        """A number that differs whenever another connection has committed something."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    # Encoders
+
+    def encoders(self) -> dict[str, tuple[int, Modality, str]]:
+        """Encoders in use: name → (key, modality, fingerprint), in the order they were added."""
+        rows = self.connection.execute("SELECT name, encoder, modality, fingerprint FROM encoders ORDER BY encoder")
+        return {name: (key, modality, fingerprint) for name, key, modality, fingerprint in rows}
+
+    def check_fingerprint(self, name: str, fingerprint: str) -> None:
+        """Refuse an encoder whose numbers differ from those the catalog holds.
+
+        Raises:
+            StaleIndexError: With the command that re-embeds.
+        """
+        held = self.encoders().get(name)
+        if held and held[2] != fingerprint:
+            raise StaleIndexError(
+                f"{self.folder} holds {name} vectors of fingerprint {held[2]}, this program makes {fingerprint}; "
+                f"embed again with: simkin index --re-embed --catalog {self.folder}"
+            )
+
+    # Items
+
+    def count(self) -> int:
+        """Number of items."""
+        return int(self.connection.execute("SELECT count(*) FROM items").fetchone()[0])
+
+    def keys_of(self, item_ids: Sequence[str]) -> list[int]:
+        """Return the database keys of items, in order.
+
+        Raises:
+            UnknownNameError: An id is not in the catalog; the message names the nearest.
+        """
+        found: dict[str, int] = {}
+        for some in chunks(item_ids):
+            found.update(self.connection.execute(f"SELECT id, item FROM items WHERE id IN ({marks(some)})", some))
+        for item_id in item_ids:
+            if item_id not in found:
+                raise UnknownNameError.of("item", item_id, self._ids_near(item_id))
+        return [found[item_id] for item_id in item_ids]
+
+    def items(self, keys: Sequence[int]) -> dict[int, Item]:
+        """Read items by database key; keys of removed items are missing from the answer."""
+        paths: dict[int, list[tuple[Path, Modality]]] = {}
+        rows: list[tuple[int, str, str]] = []
+        for some in chunks(keys):
+            media = self.connection.execute(
+                "SELECT m.item, s.location, s.kind, m.path, m.modality FROM media m JOIN sources s USING (source) "
+                f"WHERE m.item IN ({marks(some)}) ORDER BY m.item, m.position",
+                some,
+            )
+            for key, location, kind, path, modality in media:
+                paths.setdefault(key, []).append((absolute(location, kind, path), modality))
+            rows += self.connection.execute(
+                f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
+            ).fetchall()
+        return {
+            key: Item(
+                item_id,
+                json.loads(attributes),
+                tuple(path for path, _ in paths.get(key, [])),
+                tuple(dict.fromkeys(modality for _, modality in paths.get(key, []))),
+            )
+            for key, item_id, attributes in rows
+        }
+
+    def item(self, item_id: str) -> Item:
+        """Read one item by id.
+
+        Raises:
+            UnknownNameError: No item has this id.
+        """
+        (key,) = self.keys_of([item_id])
+        return self.items([key])[key]
+
+    def id_at(self, path: Path) -> str | None:
+        """Return the id of the item that has this file, or ``None``."""
+        target = os.fsencode(path.absolute())
+        for source, location, kind in self.connection.execute("SELECT source, location, kind FROM sources"):
+            base = _base(location, kind)
+            names = [target]
+            if target.startswith(base.rstrip(b"/") + b"/"):
+                names.append(target[len(base.rstrip(b"/")) + 1 :])
+            row = self.connection.execute(
+                f"SELECT i.id FROM media m JOIN items i USING (item) WHERE m.source=? AND m.path IN ({marks(names)})",
+                (source, *names),
+            ).fetchone()
+            if row:
+                return str(row[0])
+        return None
+
+    def failures(self) -> Iterator[Failure]:
+        """Files that could not be indexed, by id."""
+        rows = self.connection.execute(
+            "SELECT m.id, s.location, s.kind, m.path, f.stage, f.reason, f.attempts, f.at FROM failures f "
+            "JOIN media m USING (media) JOIN sources s USING (source) ORDER BY m.id, m.position"
+        )
+        for item_id, location, kind, path, stage, reason, attempts, at in rows:
+            yield Failure(item_id, absolute(location, kind, path), stage, reason, attempts, at)
+
+    def _ids_near(self, item_id: str) -> list[str]:
+        stem = item_id.rsplit("/", 1)[-1][:3]
+        rows = self.connection.execute(
+            "SELECT id FROM items WHERE id LIKE ? ESCAPE '\\' LIMIT 200",
+            (f"%{stem.replace('%', '').replace('_', '')}%",),
+        )
+        return [row[0] for row in rows]
+
+    def _check_format(self) -> None:
+        try:
+            found = self.setting("format_version")
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            found = "none"
+        if found != str(FORMAT_VERSION):
+            raise NotACatalogError(
+                f"{self.folder} has catalog format {found}, this program reads format {FORMAT_VERSION}; "
+                "use the version of simkin that made it, or index its sources into a new folder"
+            )
+
+
+@contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn SQLite's trouble into sentences: full disk, read-only disk, damaged file."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        text = str(error)
+        if "full" in text:
+            advice = "the disk is full; everything committed before is kept: free some space, then run again"
+        elif "readonly" in text or "read-only" in text:
+            advice = "it is read-only; it can be queried, not changed"
+        elif "malformed" in text or "not a database" in text:
+            advice = f"the database is damaged; see: simkin verify --catalog {folder}"
+        elif "locked" in text:
+            advice = "another program holds the database; wait for it, then run again"
+        else:
+            advice = "check the disk and its permissions, then run again"
+        raise StorageError(f"{folder / DATABASE}: {text}: {advice}") from error
+
+
+def absolute(location: bytes, kind: str, path: bytes) -> Path:
+    """Return the absolute path of a media row from its source's location and kind."""
+    return Path(os.fsdecode(os.path.join(_base(location, kind), path)))
+
+
+def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
+    """Cut a sequence into lists short enough for one SQL statement."""
+    for start in range(0, len(values), IDS_AT_ONCE):
+        yield list(values[start : start + IDS_AT_ONCE])
+
+
+def marks(values: Iterable[object]) -> str:
+    """Return as many SQL placeholders as there are values."""
+    return ",".join("?" for _ in values)
+
+
+def _base(location: bytes, kind: str) -> bytes:
+    return location if kind == "folder" else os.path.dirname(location)
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    database = folder / DATABASE
+    uri = database.absolute().as_uri()
+    mode = "rwc" if os.access(folder, os.W_OK) else "ro"
+    connection = sqlite3.connect(f"{uri}?mode={mode}", uri=True, timeout=30, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        wal = database.with_name(DATABASE + "-wal")
+        if mode != "ro" or (wal.exists() and wal.stat().st_size):
+            raise
+        # A read-only folder cannot hold WAL's shared memory; with no WAL pending the file is complete by itself.
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys=ON")
+    if mode == "rwc":
+        connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode safe against any crash of the program
+    return connection

@@ -1,0 +1,93 @@
+"""The delta: items changed since the generation was built, searched exactly beside its trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.build import raw_vectors
+from index.catalog import Catalog
+from index.encoders import card_of
+from index.generations import Space
+from index.relations import CandidateRule
+from index.types import Vector, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What changed since a generation was built, in one modality.
+
+    Attributes:
+        keys: Database keys of items added or changed. int64, shape ``(n,)``, ascending.
+        categories: Their categories as they are now.
+        vectors: Projected by the generation's own spaces. float32, shape ``(n, dim)``.
+        masked: Rows of the generation that are outdated or removed. int64, ascending.
+    """
+
+    keys: NDArray[np.int64]
+    categories: NDArray[np.object_]
+    vectors: Vectors
+    masked: NDArray[np.int64]
+
+    def place_of(self, key: int) -> int | None:
+        """Place of an item by database key, or ``None``."""
+        place = int(np.searchsorted(self.keys, key))
+        return place if place < len(self.keys) and self.keys[place] == key else None
+
+    def masks(self, row: int) -> bool:
+        """Whether a row of the generation is outdated."""
+        place = int(np.searchsorted(self.masked, row))
+        return place < len(self.masked) and int(self.masked[place]) == row
+
+    def search(
+        self,
+        weighted: Vector,
+        rule: CandidateRule,
+        categories: frozenset[str | None] | None,
+        matching: NDArray[np.int64] | None,
+        own: Sequence[int],
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], Vectors]:
+        """Score every item that may answer.
+
+        Args:
+            weighted: The query times the relation's weights. float32, shape ``(dim,)``.
+            rule: What ``categories`` means: the only ones that may answer, or the only ones that may not.
+            categories: ``None`` allows all.
+            matching: Keys that pass the filter; ``None`` allows all.
+            own: Keys of the query's own items, never answers.
+
+        Returns:
+            Keys (int64), scores (float32) and vectors (float32, ``(m, dim)``), in key order.
+        """
+        may = ~np.isin(self.keys, np.asarray(own, np.int64))
+        if categories is not None:
+            inside = np.array([name in categories for name in self.categories], bool)
+            may &= inside if rule == "same category" else ~inside
+        if matching is not None:
+            may &= np.isin(self.keys, matching)
+        vectors = self.vectors[may]
+        return self.keys[may], vectors @ weighted, vectors
+
+
+def read_delta(catalog: Catalog, sequence: int, space: Space) -> Delta:
+    """Read what changed after a generation's sequence number."""
+    connection = catalog.connection
+    changed = connection.execute(
+        "SELECT item, category FROM items WHERE changed > ? ORDER BY item", (sequence,)
+    ).fetchall()
+    removed = connection.execute("SELECT item FROM removed WHERE changed > ?", (sequence,)).fetchall()
+    rows = space.rows_of(np.asarray([key for key, *_ in (*changed, *removed)], np.int64))
+    keys = [key for key, _ in changed]
+    held = catalog.encoders()
+    raw = raw_vectors(catalog, keys, [(held[name][0], card_of(name)) for name in space.record.encoders])
+    present = raw.any(axis=1)
+    vectors = space.projection.project(raw[present])
+    return Delta(
+        np.asarray(keys, np.int64)[present],
+        np.asarray([category for _, category in changed], object)[present],
+        vectors,
+        np.sort(rows[rows >= 0]),
+    )

@@ -1,0 +1,67 @@
+"""How an answer shows itself in a notebook: a grid of pictures, or players for sounds."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+from index.answers import Answer, Hit
+from index.encoders import modality_of
+
+THUMBNAIL = 160
+"""Pixels of the longer side."""
+
+SOUND_BYTES = 12 << 20
+"""Sounds up to this size are embedded whole; longer ones are named only."""
+
+
+def answer_html(answer: Answer) -> str:
+    """Draw an answer as HTML that stands alone; nothing in ids or attributes is taken as markup."""
+    cells = "".join(
+        f"<figure style='display:inline-block;width:{THUMBNAIL + 20}px;margin:6px;vertical-align:top'>"
+        f"{_media(hit)}<figcaption style='font:12px sans-serif'><b>{hit.rank}. {html.escape(hit.item_id)}</b><br>"
+        f"{hit.score:.3f} · {html.escape(shares_text(hit))}</figcaption></figure>"
+        for hit in answer.hits
+    )
+    names = ", ".join([name for name, _ in answer.query.items] + [path.name for path, _ in answer.query.files])
+    notes = "".join(f"<div><i>{html.escape(note)}</i></div>" for note in answer.notes)
+    head = f"{html.escape(answer.query.relation)} of {html.escape(names)} ({answer.method}, recall {answer.recall:.3f})"
+    return f"<div style='font:13px sans-serif'><b>{head}</b>{notes}<div>{cells}</div></div>"
+
+
+def shares_text(hit: Hit) -> str:
+    """The facets' shares in words: ``color 60 %, texture 40 %``."""
+    ordered = sorted(hit.facets.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in ordered)
+
+
+def _media(hit: Hit) -> str:
+    if not hit.paths:
+        return ""
+    path = hit.paths[0]
+    try:
+        return _picture(path) if modality_of(path.name) == "image" else _player(path)
+    except OSError:
+        return f"<code>{html.escape(path.name)}</code>"
+
+
+def _picture(path: Path) -> str:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as image:
+        small = ImageOps.exif_transpose(image).convert("RGB")
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        content = io.BytesIO()
+        small.save(content, "JPEG", quality=80)
+    data = base64.b64encode(content.getvalue()).decode()
+    return f"<img src='data:image/jpeg;base64,{data}' alt='{html.escape(path.name, quote=True)}'>"
+
+
+def _player(path: Path) -> str:
+    if path.stat().st_size > SOUND_BYTES:
+        return f"<code>{html.escape(path.name)}</code>"
+    kind = {".mp3": "mpeg", ".m4a": "mp4", ".oga": "ogg", ".opus": "ogg"}.get(path.suffix.lower(), path.suffix[1:])
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f"<audio controls style='width:100%' src='data:audio/{html.escape(kind.lower())};base64,{data}'></audio>"

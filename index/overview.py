@@ -1,0 +1,98 @@
+"""What a catalog holds, in figures: for people who ask how it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.build import fingerprints, pending
+from index.catalog import Catalog
+from index.errors import NotBuiltError, StaleIndexError
+from index.generations import current_number, damage, disagreement, generation_folder, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class RelationState:
+    """How one relation is answered in one modality."""
+
+    relation: str
+    modality: str
+    method: str
+    recall: float
+    measured_on: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A catalog in figures.
+
+    Attributes:
+        items: By modality; an item with both counts in both.
+        categories: Number of distinct categories.
+        encoders: Name → fingerprint.
+        sources: Location and kind of what was indexed.
+        failures: Files that could not be indexed.
+        generation: Number in use; 0 for none.
+        state: ``"current"``, or why the generation cannot be used.
+        pending: Changes since it was built, searched beside it.
+        asked_recall: Recall at 10 that it was built to reach.
+        relations: How each is answered.
+        database_bytes: Size of the database.
+        generation_bytes: Size of the generation in use.
+    """
+
+    items: dict[str, int]
+    categories: int
+    encoders: dict[str, str]
+    sources: list[tuple[str, str]]
+    failures: int
+    generation: int
+    state: str
+    pending: int
+    asked_recall: float
+    relations: list[RelationState]
+    database_bytes: int
+    generation_bytes: int
+
+
+def overview(catalog: Catalog) -> Overview:
+    """Gather a catalog's figures."""
+    execute = catalog.connection.execute
+    number = current_number(catalog.folder)
+    relations: list[RelationState] = []
+    changes, asked, state = 0, 0.0, "current"
+    try:
+        manifest = read_manifest(catalog.folder, number)
+        state = (
+            disagreement(manifest, fingerprints(catalog)) or damage(catalog.folder, manifest, thorough=False) or state
+        )
+        changes, asked = pending(catalog, manifest.sequence), manifest.asked_recall
+        relations = [
+            RelationState(name, modality, plan.method, plan.recall, plan.measured_on)
+            for modality, space in manifest.spaces.items()
+            if space.count
+            for name, plan in space.relations.items()
+        ]
+    except (NotBuiltError, StaleIndexError) as error:
+        state = str(error)
+    return Overview(
+        items=dict(execute("SELECT modality, count(DISTINCT item) FROM media WHERE item NOT NULL GROUP BY modality")),
+        categories=execute("SELECT count(DISTINCT category) FROM items").fetchone()[0],
+        encoders=fingerprints(catalog),
+        sources=[
+            (location.decode("utf-8", "backslashreplace"), kind)
+            for location, kind in execute("SELECT location, kind FROM sources ORDER BY source")
+        ],
+        failures=execute("SELECT count(*) FROM failures").fetchone()[0],
+        generation=number,
+        state=state,
+        pending=changes,
+        asked_recall=asked,
+        relations=relations,
+        database_bytes=sum(path.stat().st_size for path in catalog.folder.glob("catalog.db*")),
+        generation_bytes=_size(generation_folder(catalog.folder, number)) if number else 0,
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

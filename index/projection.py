@@ -1,0 +1,100 @@
+"""Projection: raw vectors of all encoders of one modality → facets side by side, each in its fitted space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index.spaces import FacetSpace, fit_space, unit_rows
+from index.types import EncoderCard, Facet, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One facet's place: ``raw`` in the encoders' vectors side by side, ``own`` in the projected rows."""
+
+    facet: Facet
+    raw: slice
+    own: slice
+    space: FacetSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Fitted maps of all facets of one modality."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of projected rows."""
+        return int(self.parts[-1].own.stop)
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return tuple(part.facet.name for part in self.parts)
+
+    def project(self, raw: Vectors) -> Vectors:
+        """Project items.
+
+        Args:
+            raw: float32, shape ``(n, raw_dim)``, the encoders' vectors side by side, all zero where absent.
+
+        Returns:
+            float32, shape ``(n, dim)``; each facet of unit length, or all zero where absent.
+        """
+        return np.hstack([part.space.project(unit_rows(raw[:, part.raw])) for part in self.parts])
+
+    def save(self, path: Path) -> None:
+        """Write means and matrices as ``.npz``."""
+        arrays = {f"{part.facet.name}.{key}": getattr(part.space, key) for part in self.parts for key in _KEYS}
+        with path.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path, cards: Sequence[EncoderCard]) -> Projection:
+        """Read what ``save`` wrote, for the same encoders."""
+        with np.load(path) as arrays:
+            spaces = {
+                facet.name: FacetSpace(*(arrays[f"{facet.name}.{key}"] for key in _KEYS))
+                for card in cards
+                for facet in card.facets
+            }
+        return cls(_places(cards, spaces))
+
+
+_KEYS = ("mean", "matrix")
+
+
+def fit_projection(cards: Sequence[EncoderCard], sample: Vectors) -> Projection:
+    """Fit each facet's space on a sample of the catalog.
+
+    Args:
+        cards: Encoders of one modality, in the catalog's order.
+        sample: float32, shape ``(n, raw_dim)``; their vectors side by side.
+    """
+    spaces = {}
+    start = 0
+    for card in cards:
+        for facet in card.facets:
+            raw = sample[:, start + facet.start : start + facet.stop]
+            spaces[facet.name] = fit_space(facet, unit_rows(raw))
+        start += card.dim
+    return Projection(_places(cards, spaces))
+
+
+def _places(cards: Sequence[EncoderCard], spaces: dict[str, FacetSpace]) -> tuple[Part, ...]:
+    parts = []
+    start = own = 0
+    for card in cards:
+        for facet in card.facets:
+            space = spaces[facet.name]
+            raw = slice(start + facet.start, start + facet.stop)
+            parts.append(Part(facet, raw, slice(own, own + space.dim), space))
+            own += space.dim
+        start += card.dim
+    return tuple(parts)

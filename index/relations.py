@@ -1,0 +1,80 @@
+"""Relations: each a question about two items, as facet weights with a rule on who may answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from index.errors import UnknownNameError
+
+CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
+"""Which items may answer: all, those of the query's category, or those outside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A question about two items.
+
+    The score of two items is the weighted mean of their facet cosines, so the relation is one linear
+    map: scale each facet by the square root of its weight and take the cosine.
+
+    Attributes:
+        name: As typed after ``--relation``.
+        weights: Facet name → weight, all positive. Facets that a catalog lacks are left out.
+        rule: Which items may answer.
+        why: One sentence for people who ask what this relation is for.
+    """
+
+    name: str
+    weights: Mapping[str, float] = field(hash=False)
+    rule: CandidateRule
+    why: str
+
+    @property
+    def digest(self) -> str:
+        """Hash (12 hex digits) of what changes answers; a generation is refused under another one."""
+        content = json.dumps([self.name, sorted(self.weights.items()), self.rule])
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+RELATIONS: dict[str, Relation] = {
+    "similar": Relation(
+        name="similar",
+        weights={"shape": 1.0, "color": 0.3, "texture": 0.5, "timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
+        rule="any",
+        why="Everything that can be seen or heard counts: the plain neighbour, over the whole catalog.",
+    ),
+    "substitute": Relation(
+        name="substitute",
+        weights={"shape": 1.0, "color": 0.2, "texture": 0.4},
+        rule="same category",
+        why="What could be taken instead: the same kind of thing, so form leads, inside the category.",
+    ),
+    "style": Relation(
+        name="style",
+        weights={"color": 1.0, "texture": 0.3},
+        rule="other category",
+        why="What goes with it: colour and surface carry style, form does not; other categories answer.",
+    ),
+    "similar-track": Relation(
+        name="similar-track",
+        weights={"timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
+        rule="any",
+        why="What sounds like it: instruments and production first, then tempo and beat, then harmony in any key.",
+    ),
+}
+
+
+def relation_named(name: str) -> Relation:
+    """Look a relation up by name.
+
+    Raises:
+        UnknownNameError: There is none; the message names the nearest.
+    """
+    try:
+        return RELATIONS[name]
+    except KeyError:
+        raise UnknownNameError.of("relation", name, RELATIONS) from None

@@ -1,0 +1,86 @@
+"""The tables of ``catalog.db``, the only truth of a catalog.
+
+Other programs may read it. Vectors are little-endian float32, ``np.frombuffer(vector, "<f4")``; paths
+are bytes as the file system gives them, ``CAST(path AS TEXT)`` reads them; attributes are JSON objects.
+"""
+
+from __future__ import annotations
+
+DATABASE = "catalog.db"
+"""File name of the database inside a catalog folder."""
+
+FORMAT_VERSION = 1
+"""Raised when an older program could not read what a newer one writes."""
+
+SCHEMA = """
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What was indexed: a folder, a table or one file, by absolute location.
+CREATE TABLE sources (
+    source   INTEGER PRIMARY KEY,
+    location BLOB NOT NULL UNIQUE,
+    kind     TEXT NOT NULL CHECK (kind IN ('folder', 'table', 'file')),
+    metadata BLOB                          -- location of a table that adds attributes by id
+);
+
+-- Encoders that this catalog speaks, one space for each; vectors of another fingerprint are refused.
+CREATE TABLE encoders (
+    encoder     INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    modality    TEXT NOT NULL CHECK (modality IN ('image', 'audio')),
+    fingerprint TEXT NOT NULL
+);
+
+CREATE TABLE items (
+    item       INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used again after removal
+    id         TEXT NOT NULL UNIQUE,
+    source     INTEGER NOT NULL REFERENCES sources,
+    category   TEXT,
+    attributes TEXT NOT NULL,
+    given      BLOB NOT NULL,              -- digest of what the source said, to see a change
+    changed    INTEGER NOT NULL            -- sequence number of the last change that matters to answers
+);
+CREATE INDEX items_by_change ON items (changed);
+CREATE INDEX items_by_category ON items (category, item);
+
+-- One row for each file that was ever tried, good or bad, with what stat() said then.
+CREATE TABLE media (
+    media    INTEGER PRIMARY KEY AUTOINCREMENT,
+    source   INTEGER NOT NULL REFERENCES sources,
+    id       TEXT NOT NULL,                -- of the item it belongs to, or would belong to
+    position INTEGER NOT NULL,
+    item     INTEGER REFERENCES items ON DELETE SET NULL,
+    path     BLOB NOT NULL,                -- relative to the source, or absolute
+    modality TEXT NOT NULL,
+    size     INTEGER NOT NULL,             -- bytes; -1 when there was no such file
+    mtime_ns INTEGER NOT NULL,
+    digest   BLOB,
+    tags     TEXT,                         -- what the file says of itself, JSON
+    UNIQUE (source, id, position)
+);
+CREATE INDEX media_by_item ON media (item);
+
+CREATE TABLE vectors (
+    media   INTEGER NOT NULL REFERENCES media ON DELETE CASCADE,
+    encoder INTEGER NOT NULL REFERENCES encoders,
+    vector  BLOB NOT NULL,
+    UNIQUE (media, encoder)
+);
+
+CREATE TABLE failures (
+    media    INTEGER PRIMARY KEY REFERENCES media ON DELETE CASCADE,
+    stage    TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    at       TEXT NOT NULL
+);
+
+-- Items that a generation may still hold: masked in answers until the next build.
+CREATE TABLE removed (
+    item    INTEGER PRIMARY KEY,
+    changed INTEGER NOT NULL
+);
+"""

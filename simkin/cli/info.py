@@ -1,0 +1,41 @@
+"""``simkin info``: what a catalog holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from simkin.cli.options import catalog_option, echo_json, json_option
+
+
+@click.command("info")
+@catalog_option
+@json_option
+def command(catalog: Path, as_json: bool) -> None:
+    """Show items, encoders, sources, failures, and the recall of each relation."""
+    from index.catalog import Catalog
+    from index.overview import overview
+
+    with Catalog.open(catalog) as opened:
+        told = overview(opened)
+    if as_json:
+        echo_json({"catalog": str(catalog), **asdict(told)})
+        return
+    items = ", ".join(f"{count} {modality}" for modality, count in told.items.items()) or "none"
+    click.echo(f"catalog     {catalog} ({_megabytes(told.database_bytes)} + {_megabytes(told.generation_bytes)} built)")
+    click.echo(f"items       {items}; {told.categories} categories; {told.failures} files failed")
+    for location, kind in told.sources:
+        click.echo(f"source      {location} ({kind})")
+    for name, fingerprint in told.encoders.items():
+        click.echo(f"encoder     {name} {fingerprint}")
+    waiting = f", {told.pending} changes beside it" if told.pending else ""
+    click.echo(f"generation  {told.generation}, {told.state}{waiting}; asked recall {told.asked_recall:g}")
+    for state in told.relations:
+        how = f"measured on {state.measured_on} held-out queries" if state.measured_on else "every item is compared"
+        click.echo(f"relation    {state.relation:<14} {state.modality:<6} {state.method:<6} {state.recall:.4f}  {how}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,68 @@
+"""How answers read on a terminal, and the stable keys they have as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from index.answers import Answer, Hit
+
+LABELS = ("title", "artist", "category", "color", "genre", "price")
+"""Attributes worth a look beside an id, in this order, when an item has them."""
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """One answer as one JSON object."""
+    return {
+        "query": query_name(answer),
+        "relation": answer.query.relation,
+        "method": answer.method,
+        "recall": answer.recall,
+        "generation": answer.generation,
+        "hits": [
+            {
+                "rank": hit.rank,
+                "id": hit.item_id,
+                "score": round(hit.score, 6),
+                "closer_than": round(hit.closer_than, 6),
+                "path": str(hit.paths[0]) if hit.paths else None,
+                "attributes": dict(hit.attributes),
+                "facets": dict(hit.facets),
+                "duplicates": list(hit.duplicates),
+            }
+            for hit in answer.hits
+        ],
+        "notes": list(answer.notes),
+    }
+
+
+def query_name(answer: Answer) -> str:
+    """What was asked about, in one line."""
+    names = [item_id for item_id, _ in answer.query.items] + [str(path) for path, _ in answer.query.files]
+    return " + ".join(names) + "".join(f" - {item_id}" for item_id, _ in answer.query.negatives)
+
+
+def answer_text(answer: Answer) -> str:
+    """One answer as lines for a person."""
+    head = f"{query_name(answer)} · {answer.query.relation} · {answer.method}, recall {answer.recall:.3f}"
+    lines = [head, *(f"  note: {note}" for note in answer.notes)]
+    if not answer.hits:
+        lines.append("  nothing may answer: loosen --where, or index more items")
+    width = max((len(hit.item_id) for hit in answer.hits), default=0)
+    for hit in answer.hits:
+        lines.append(f"{hit.rank:4d}  {hit.score:6.3f}  {hit.item_id:<{width}}  {shares(hit.facets):<42} {_about(hit)}")
+    return "\n".join(lines)
+
+
+def shares(facets: Mapping[str, float]) -> str:
+    """Facet shares, largest first."""
+    ordered = sorted(facets.items(), key=lambda pair: -pair[1])
+    return " · ".join(f"{name} {100 * share:.0f} %" for name, share in ordered)
+
+
+def _about(hit: Hit) -> str:
+    known = [str(hit.attributes[name]) for name in LABELS if hit.attributes.get(name) not in (None, "")]
+    if hit.duplicates:
+        known.append(f"(+{len(hit.duplicates)} like it)")
+    far = "" if hit.closer_than >= 0.9 else f"  (no closer than {100 * hit.closer_than:.0f} % of random pairs)"
+    return ", ".join(known) + far

@@ -1,0 +1,107 @@
+"""``simkin query``: ask a relation about items, files, or every item."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simkin.cli.options import catalog_option, echo_json, json_option
+
+if TYPE_CHECKING:
+    from index.recommender import Recommender
+
+
+@click.command("query")
+@click.argument("names", metavar="[ITEM|FILE]...", nargs=-1)
+@catalog_option
+@click.option("--relation", default="similar", show_default=True, help="See: simkin relations.")
+@click.option("-k", type=int, default=10, show_default=True, help="How many answers.")
+@click.option("--weight", "weights", multiple=True, type=float, help="One for each ITEM, in order.")
+@click.option("--not", "negatives", metavar="ITEM", multiple=True, help="Move away from this item.")
+@click.option("--where", default="", metavar="FILTER", help="Such as 'category=Shoes and price<50'.")
+@click.option("--category", help="The category of a FILE that is not in the catalog.")
+@click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 closest, 1 most unlike each other.")
+@click.option("--duplicates", is_flag=True, help="Show near-duplicates instead of collapsing them.")
+@click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
+@click.option("--all", "every", is_flag=True, help="Ask about every item; needs --out.")
+@click.option("--out", type=click.Path(path_type=Path), help="With --all: a .parquet or .jsonl file.")
+@json_option
+def command(
+    names: tuple[str, ...],
+    catalog: Path,
+    relation: str,
+    k: int,
+    weights: tuple[float, ...],
+    negatives: tuple[str, ...],
+    where: str,
+    category: str | None,
+    diversity: float,
+    duplicates: bool,
+    each: bool,
+    every: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask what is similar, a substitute, a style match or a similar track.
+
+    Several ITEMs or FILEs are combined into one question.
+    """
+    from index.answers import Query
+    from simkin.library import open
+
+    if every != (out is not None):
+        raise click.UsageError("--all and --out go together")
+    if every == bool(names):
+        raise click.UsageError("name an item or a file, or ask about --all with --out")
+    recommender = open(catalog)
+    if out is not None:
+        _ask_all(
+            recommender,
+            Query(relation=relation, k=k, where=where, diversity=diversity, duplicates=duplicates),
+            out,
+            as_json,
+        )
+        return
+    for group in [(name,) for name in names] if each else [names]:
+        answer = recommender.query(
+            *group,
+            relation=relation,
+            k=k,
+            weights=weights if not each else (),
+            negatives=negatives,
+            where=where,
+            diversity=diversity,
+            duplicates=duplicates,
+            category=category,
+        )
+        if as_json:
+            from simkin.cli.printing import answer_json
+
+            echo_json(answer_json(answer))
+        else:
+            from simkin.cli.printing import answer_text
+
+            click.echo(answer_text(answer))
+
+
+def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:
+    import time
+
+    from index.answers import Query
+    from index.batch import write_all
+    from simkin.cli.progress import ProgressBar
+
+    assert isinstance(query, Query)
+    bar = ProgressBar()
+    started = time.monotonic()
+    try:
+        asked = write_all(recommender, query, out, lambda done, total: bar.show("asking", done, total))
+    finally:
+        bar.close()
+    seconds = round(time.monotonic() - started, 3)
+    if as_json:
+        echo_json({"event": "asked", "queries": asked, "out": str(out), "seconds": seconds})
+    else:
+        click.echo(f"{out}: {query.relation} of {asked} items in {seconds:.1f} s")

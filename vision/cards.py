@@ -1,0 +1,21 @@
+"""The card of the built-in picture encoder: plain data, so that listing encoders decodes nothing."""
+
+from __future__ import annotations
+
+from index.types import EncoderCard, Facet
+
+CARD = EncoderCard(
+    name="builtin-image",
+    revision=1,
+    modality="image",
+    facets=(
+        Facet("shape", 0, 640, whitening=0.3, kept=128, source="HOG: Dalal & Triggs, CVPR 2005; see vision.shape"),
+        Facet(
+            "color", 640, 1152, whitening=0.1, kept=64, source="histogram: Swain & Ballard, IJCV 1991; see vision.color"
+        ),
+        Facet("texture", 1152, 1292, whitening=0.3, kept=48, source="LBP: Ojala et al., PAMI 2002; see vision.texture"),
+    ),
+    preprocessing={"min_side": 224, "canvas": 128},
+    licence="Apache-2.0",
+    source="vision.builtin",
+)

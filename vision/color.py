@@ -1,0 +1,109 @@
+"""The `color` facet: how much of the product has which colour, as a soft LAB histogram.
+
+Colour histograms as in Swain & Ballard (IJCV 1991), in CIE LAB, where equal distances look about equally
+different. Every pixel is shared between its eight nearest bins (Bosch, Zisserman & Munoz, CIVR 2007), so that
+a colour on a bin's edge is not torn apart, and histograms are compared through their square roots
+(Arandjelović & Zisserman, CVPR 2012). Pixels in the middle of the product count more than those at its rim:
+there the background shines through, and clothes are worn with others above and below.
+
+Chosen on a random half of 2,167 shop photos and confirmed on the other half (nearest neighbour of the same
+named colour): hard bins .45, soft bins .55, centre weight another +.01; 6 to 10 bins a side, a range of
+±40 to ±60 and equalised axes all lie within ±.01.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 8
+"""Bins along each of L, a and b."""
+
+CHROMA_RANGE = 50.0
+"""a and b beyond ± this share the outermost bins; few fabrics, paints or skins are more colourful."""
+
+CENTRE_SPREAD = 1 / 3
+"""Standard deviation of the centre weight, in sides of the square."""
+
+COLOR_DIM = BINS**3
+
+_WHITE_D65 = (0.95047, 1.0, 1.08883)
+_RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+_STEPS = 16384
+"""Resolution of the cube root table; the error stays below 0.06 in L, a and b."""
+
+
+def color_vector(lab: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Describe the colours of a product.
+
+    Args:
+        lab: L, a, b of the foreground's square, float32, shape ``(n, n, 3)``.
+        mask: How much each pixel belongs to the product, 0 to 1, float32, shape ``(n, n)``.
+
+    Returns:
+        Unit length, float32, shape ``(COLOR_DIM,)``, ordered by L, then a, then b.
+    """
+    weight = ((mask + np.float32(1e-6)) * _centre_weight(mask.shape[0])).ravel()
+    lightness, upper_l = _bin(lab[..., 0].ravel(), 0.0, 100.0)
+    red, upper_a = _bin(lab[..., 1].ravel(), -CHROMA_RANGE, CHROMA_RANGE)
+    yellow, upper_b = _bin(lab[..., 2].ravel(), -CHROMA_RANGE, CHROMA_RANGE)
+    lowest = (lightness * BINS + red) * BINS + yellow
+    histogram = np.zeros(COLOR_DIM)
+    for step_l, share_l in ((0, weight * (1 - upper_l)), (BINS * BINS, weight * upper_l)):
+        for step_a, share_a in ((0, share_l * (1 - upper_a)), (BINS, share_l * upper_a)):
+            above = share_a * upper_b
+            histogram += np.bincount(lowest + (step_l + step_a), share_a - above, COLOR_DIM)
+            histogram += np.bincount(lowest + (step_l + step_a + 1), above, COLOR_DIM)
+    vector = np.sqrt(np.maximum(histogram, 0.0))
+    vector /= np.linalg.norm(vector)
+    return vector.astype(np.float32)
+
+
+def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """sRGB to CIE LAB under D65 (IEC 61966-2-1; CIE 15), by table.
+
+    Args:
+        rgb: uint8, shape ``(..., 3)``.
+
+    Returns:
+        L in 0..100, a and b in about -108..98, float32, same shape.
+    """
+    matrix = (np.array(_RGB_TO_XYZ) / np.array(_WHITE_D65)[:, None]).T.astype(np.float32) * np.float32(_STEPS)
+    relative = _linear_table()[rgb].reshape(-1, 3) @ matrix
+    f = _cube_root_table()[(relative + np.float32(0.5)).astype(np.int32)]
+    lab = np.empty_like(f)
+    lab[:, 0] = np.float32(116) * f[:, 1] - np.float32(16)
+    lab[:, 1] = np.float32(500) * (f[:, 0] - f[:, 1])
+    lab[:, 2] = np.float32(200) * (f[:, 1] - f[:, 2])
+    return lab.reshape(rgb.shape)
+
+
+def _bin(values: NDArray[np.float32], low: float, high: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Lower of the two nearest bins, and the share of the upper one; both shape ``(n,)``."""
+    position = np.clip((values - np.float32(low)) * np.float32(BINS / (high - low)) - np.float32(0.5), 0, BINS - 1)
+    lower = np.minimum(position.astype(np.intp), BINS - 2)
+    return lower, position - lower.astype(np.float32)
+
+
+@cache
+def _centre_weight(side: int) -> NDArray[np.float32]:
+    """Gaussian around the middle, shape ``(side, side)``."""
+    offset = (np.arange(side) - (side - 1) / 2) / (side * CENTRE_SPREAD)
+    profile = np.exp(-0.5 * offset**2)
+    return np.outer(profile, profile).astype(np.float32)
+
+
+@cache
+def _linear_table() -> NDArray[np.float32]:
+    """Linear light of each sRGB value, shape ``(256,)``."""
+    value = np.arange(256) / 255.0
+    return np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92).astype(np.float32)
+
+
+@cache
+def _cube_root_table() -> NDArray[np.float32]:
+    """CIE's f(t) at t = i / _STEPS, a little beyond 1 for rounding; shape ``(_STEPS + 64,)``."""
+    value = np.arange(_STEPS + 64) / _STEPS
+    return np.where(value > 0.008856, np.cbrt(value), 7.787 * value + 16.0 / 116.0).astype(np.float32)

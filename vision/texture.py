@@ -1,0 +1,111 @@
+"""The `texture` facet: how often which local pattern of lighter and darker occurs on the product's surface.
+
+Uniform local binary patterns (Ojala, Pietikäinen & Mäenpää, PAMI 2002) at four radii. Every pixel counts
+with the square root of its local contrast (LBP variance: Guo, Zhang & Zhang, Pattern Recognition 2010), so
+that flat areas do not drown the pattern, and a pattern counts as the same as its mirror image. Histograms
+are compared through their square roots (Arandjelović & Zisserman, CVPR 2012).
+
+Chosen on a random half of 2,167 shop photos together with half of 1,000 phone photos and confirmed on the
+other halves (nearest neighbour of the same kind, texture alone): radii 1 and 3 without contrast .53 and .29;
+with contrast +.04 and +.04; radii 1, 2, 4, 8 another +.05 and +.02. Keeping all 144 non-mirrored patterns
+instead of the 35 uniform ones gains nothing on either.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.shape import halved
+
+SCALES = ((0, 1), (0, 2), (1, 2), (1, 4))
+"""Halvings of the 128-pixel square, then radius in pixels: radii 1, 2, 4 and 8 of the full square."""
+
+LEAST_STEP = 1.0
+"""How much lighter, in CIE L, a neighbour must be to count: about one just noticeable step, above JPEG noise."""
+
+_AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
+"""Row and column steps to the neighbours, bit 0 first: from the right, counter-clockwise."""
+
+PATTERNS = 35
+"""Uniform patterns that differ other than by mirroring (34), and one for all the rest."""
+
+TEXTURE_DIM = PATTERNS * len(SCALES)
+
+
+def texture_vector(lightness: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Describe a surface.
+
+    Args:
+        lightness: CIE L of the foreground's square, float32, shape ``(n, n)``, ``n`` even.
+        mask: How much each pixel belongs to the product, 0 to 1, float32, same shape.
+
+    Returns:
+        Unit length, float32, shape ``(TEXTURE_DIM,)``: scale by scale.
+    """
+    pyramid = ((lightness, mask), (halved(lightness), halved(mask)))
+    parts = []
+    for level, radius in SCALES:
+        picture, weight = pyramid[level]
+        inner = slice(radius, -radius)
+        labels = _labels()[binary_patterns(picture, radius, LEAST_STEP)]
+        counted = (weight[inner, inner] + np.float32(1e-6)) * np.sqrt(_contrast(picture, radius) + np.float32(1e-6))
+        part = np.sqrt(np.bincount(labels.ravel(), counted.ravel(), PATTERNS))
+        parts.append(part / np.linalg.norm(part))
+    vector = np.concatenate(parts)
+    vector /= np.linalg.norm(vector)
+    return vector.astype(np.float32)
+
+
+def binary_patterns(lightness: NDArray[np.float32], radius: int, least_step: float) -> NDArray[np.uint8]:
+    """Which of the eight neighbours on a square of the given radius are lighter than the centre.
+
+    Args:
+        lightness: float32, shape ``(n, n)``.
+        radius: Distance to the neighbours along rows and columns, in pixels.
+        least_step: Bit ``k`` is set where neighbour ``k`` is at least this much lighter.
+
+    Returns:
+        uint8, shape ``(n - 2 * radius, n - 2 * radius)``.
+    """
+    threshold = lightness[radius:-radius, radius:-radius] + np.float32(least_step)
+    patterns = np.zeros(threshold.shape, np.uint8)
+    for bit, (down, across) in enumerate(_AROUND):
+        lighter = _shifted(lightness, radius, down, across) >= threshold
+        patterns |= lighter.view(np.uint8) << np.uint8(bit)
+    return patterns
+
+
+def _contrast(lightness: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Mean absolute difference between opposite neighbours, shape ``(n - 2 * radius, n - 2 * radius)``."""
+    total = np.zeros((lightness.shape[0] - 2 * radius,) * 2, np.float32)
+    for down, across in _AROUND[:4]:
+        total += np.abs(_shifted(lightness, radius, down, across) - _shifted(lightness, radius, -down, -across))
+    total *= np.float32(0.25)
+    return total
+
+
+def _shifted(values: NDArray[np.float32], radius: int, down: int, across: int) -> NDArray[np.float32]:
+    """The inner part of ``values``, moved by ``radius`` times the given steps."""
+    rows, columns = values.shape
+    top, left = radius * (1 + down), radius * (1 + across)
+    return values[top : top + rows - 2 * radius, left : left + columns - 2 * radius]
+
+
+@cache
+def _labels() -> NDArray[np.uint8]:
+    """Histogram bin of every pattern, shape ``(256,)``; uniform means at most two changes around the circle."""
+    uniform = [p for p in range(256) if (p ^ (p >> 1 | (p & 1) << 7)).bit_count() <= 2]
+    kept = sorted({min(p, _mirrored(p)) for p in uniform})
+    labels = np.full(256, len(kept), np.uint8)
+    for pattern in uniform:
+        labels[pattern] = kept.index(min(pattern, _mirrored(pattern)))
+    return labels
+
+
+def _mirrored(pattern: int) -> int:
+    """The pattern seen in a mirror: left and right neighbours exchanged."""
+    places = [_AROUND.index((down, -across)) for down, across in _AROUND]
+    return sum((pattern >> bit & 1) << place for bit, place in enumerate(places))
