@@ -22,8 +22,9 @@ from index.types import EncoderCard, Vector, Vectors
 SHORTEST_SECONDS = 0.5
 """A shorter recording has no rhythm, and its harmony is that of one chord."""
 
-SILENCE = 2.0**-14
-"""Peak (of 1) up to which a window is silent: two steps of 16-bit sound, so that dither is silence."""
+SILENCE = 2.0**-13
+"""Peak (of 1) up to which a window is silent: four steps of 16-bit sound, so that dither is silence even where
+resampling overshoots."""
 
 
 class BuiltinSongEncoder:

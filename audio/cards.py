@@ -10,8 +10,8 @@ HARMONY = slice(254, 289)
 
 WHITENING = 0.25
 """Half-way to full whitening, for each facet: correlated numbers (neighbouring rates, cycles in instants and
-bars) stop counting twice, and the noise of the last axes is not blown up. Tried 0, 0.25, 0.5 on halves of
-164 songs, split by artist: 0 and 0.25 the same within chance, 0.5 worse in so small a catalog."""
+bars) stop counting twice, and the noise of the last axes is not blown up. On 164 songs of four genres, and on
+halves of them split by artist, 0 and 0.25 were alike within chance, 0.5 was worse in so small a catalog."""
 
 CARD = EncoderCard(
     name="builtin-audio",

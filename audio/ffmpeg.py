@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.signals import Signal, mix_down
-from audio.sources import UnreadableError
+from audio.sources import MAX_RATE, UnreadableError
 from audio.windows import Span
 from index.errors import MediaError
 
 PREROLL_SECONDS = 0.2
 """Decoded and thrown away before a span: codecs that carry state need up to 80 ms (Opus, RFC 7845 section 4.6)."""
+
+PLAYLISTS = frozenset({"applehttp", "concat", "dash", "hls", "imf"})
+"""Formats that name other files. An item is one file, and must not make the reader open another."""
 
 HEADERLESS = frozenset({"aac", "ac3", "adx", "dts", "eac3", "loas", "truehd"})
 """Formats without a length in them: FFmpeg guesses it from the bit rate, off by several percent."""
@@ -32,17 +35,22 @@ class FfmpegSource:
     def __init__(self, path: Path, deadline: float) -> None:
         try:
             self._container = av.open(
-                str(path), metadata_errors="replace", timeout=max(1.0, deadline - time.monotonic())
+                str(path.absolute()),  # a relative name with a colon would be taken for a network address
+                options={"protocol_whitelist": "file"},
+                metadata_errors="replace",
+                timeout=max(1.0, deadline - time.monotonic()),
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise UnreadableError("FFmpeg does not know this format") from error
         try:
+            if not PLAYLISTS.isdisjoint(self._container.format.name.split(",")):
+                raise UnreadableError("it is a playlist")
             streams = self._container.streams.audio
             if not streams:
                 raise UnreadableError("FFmpeg finds no sound in it")
             self._stream = streams[0]
-            if not self._stream.rate:
-                raise UnreadableError("FFmpeg finds no sample rate in it")
+            if not 0 < (self._stream.rate or 0) <= MAX_RATE:
+                raise UnreadableError("FFmpeg finds no possible sample rate in it")
             self._rate = int(self._stream.rate)
             self._origin = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
             self._seconds = self._find_seconds(deadline)

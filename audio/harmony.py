@@ -28,8 +28,10 @@ CONTRAST = 2.0
 
 USUAL = 0.15
 """Taken off everything: half of what recorded music usually has. It keeps unlike songs apart before a catalog's
-own mean is known; the exact value does not matter. Chosen, like ``CHORD_FRAMES``, on halves of 164 songs of four
-genres, split by artist."""
+own mean is known; the exact value does not matter.
+
+On 164 songs of four genres, and on halves of them split by artist, 36 pitch classes did better than 12, also
+without retuning either; with and without bars, and with and without 12 cycles, were alike within chance."""
 
 FAINT = 1e-6
 """Share of the loudest frame's power below which a frame is a rest."""

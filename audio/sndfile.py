@@ -11,15 +11,12 @@ import soundfile
 
 from audio.quiet import quiet_stderr
 from audio.signals import Signal, mix_down
-from audio.sources import UnreadableError
+from audio.sources import MAX_RATE, UnreadableError
 from audio.windows import Span
 from index.errors import MediaError
 
 BLOCK_SAMPLES = 1 << 20
 """Samples (over all channels) read at once: what bounds the memory of files with many channels."""
-
-MAX_RATE = 1_000_000
-"""Samples per second beyond which a header is taken for damaged; the fastest in use is 768 000."""
 
 
 class SndfileSource:

@@ -7,6 +7,9 @@ from typing import Protocol
 from audio.signals import Signal
 from audio.windows import Span
 
+MAX_RATE = 1_000_000
+"""Samples per second beyond which a header is taken for damaged; the fastest in use is 768 000."""
+
 
 class UnreadableError(Exception):
     """This library cannot read the file; another may. Never leaves ``audio.decode``."""

@@ -43,19 +43,19 @@ class Relation:
 RELATIONS: dict[str, Relation] = {
     "similar": Relation(
         name="similar",
-        weights={"shape": 1.0, "color": 0.3, "texture": 0.5, "timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
+        weights={"shape": 1.0, "color": 0.15, "texture": 0.35, "timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
         rule="any",
         why="Everything that can be seen or heard counts: the plain neighbour, over the whole catalog.",
     ),
     "substitute": Relation(
         name="substitute",
-        weights={"shape": 1.0, "color": 0.2, "texture": 0.4},
+        weights={"shape": 1.0, "color": 0.1, "texture": 0.3},
         rule="same category",
         why="What could be taken instead: the same kind of thing, so form leads, inside the category.",
     ),
     "style": Relation(
         name="style",
-        weights={"color": 1.0, "texture": 0.3},
+        weights={"color": 1.0, "texture": 0.2, "shape": 0.1},
         rule="other category",
         why="What goes with it: colour and surface carry style, form does not; other categories answer.",
     ),

@@ -106,10 +106,9 @@ def test_other_intervals_move_harmony_more_than_another_key() -> None:
     assert likeness(chord["major"], chord["cluster"])["harmony"] < 0.8
 
 
-def test_another_sound_moves_timbre_but_not_rhythm() -> None:
-    found = likeness(song(bright=1.0), song(bright=0.3))
-    assert found["timbre"] < found["rhythm"]
-    assert found["rhythm"] > 0.9
+def test_another_sound_moves_timbre_more_than_another_tempo() -> None:
+    muffled = np.convolve(song(), np.hanning(16) / 8, mode="same").astype(np.float32)
+    assert likeness(song(), muffled)["timbre"] < 0.98 < likeness(song(), song(beats=95, seed=3))["timbre"]
 
 
 @pytest.mark.parametrize("gain", [0.05, 0.5, 2.0])
@@ -182,8 +181,9 @@ def test_odd_sounds_still_give_finite_vectors(kind: str, tmp_path: Path) -> None
 
 def test_a_long_recording_costs_as_much_as_a_song(tmp_path: Path) -> None:
     with soundfile.SoundFile(tmp_path / "long.wav", "w", 8000, 1) as file:
-        for minute in range(180):
-            file.write(song(seconds=2.0, seed=minute)[:16_000].repeat(30))
+        minute = np.tile(song(seconds=2.0), 11)[: 8000 * 60]
+        for _ in range(180):
+            file.write(minute)
     encoder = BuiltinSongEncoder()
     encoder.prepare(tmp_path / "long.wav")
     started = time.process_time()

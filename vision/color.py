@@ -6,9 +6,9 @@ a colour on a bin's edge is not torn apart, and histograms are compared through 
 (Arandjelović & Zisserman, CVPR 2012). Pixels in the middle of the product count more than those at its rim:
 there the background shines through, and clothes are worn with others above and below.
 
-Chosen on a random half of 2,167 shop photos and confirmed on the other half (nearest neighbour of the same
-named colour): hard bins .45, soft bins .55, centre weight another +.01; 6 to 10 bins a side, a range of
-±40 to ±60 and equalised axes all lie within ±.01.
+Chosen on a random half of 2,167 shop photos and checked on the other half (share of nearest neighbours of the
+same named colour, this facet alone): hard bins .48 (checked .49), soft bins .55 (.55), with centre weight .56
+(.56). A range of ±40 or ±60, 6 or 10 bins a side and equalised axes came within .03; none gained .01.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ COLOR_DIM = BINS**3
 
 _WHITE_D65 = (0.95047, 1.0, 1.08883)
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-_STEPS = 16384
-"""Resolution of the cube root table; the error stays below 0.06 in L, a and b."""
+_STEPS = 65536
+"""Resolution of the cube root table; the error stays below 0.1 in L, a and b."""
 
 
 def color_vector(lab: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,8 +57,7 @@ def color_vector(lab: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray
             histogram += np.bincount(lowest + (step_l + step_a), share_a - above, COLOR_DIM)
             histogram += np.bincount(lowest + (step_l + step_a + 1), above, COLOR_DIM)
     vector = np.sqrt(np.maximum(histogram, 0.0))
-    vector /= np.linalg.norm(vector)
-    return vector.astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
 def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -77,7 +76,8 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     lab[:, 0] = np.float32(116) * f[:, 1] - np.float32(16)
     lab[:, 1] = np.float32(500) * (f[:, 0] - f[:, 1])
     lab[:, 2] = np.float32(200) * (f[:, 1] - f[:, 2])
-    return lab.reshape(rgb.shape)
+    shaped: NDArray[np.float32] = lab.reshape(rgb.shape)
+    return shaped
 
 
 def _bin(values: NDArray[np.float32], low: float, high: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -92,18 +92,18 @@ def _centre_weight(side: int) -> NDArray[np.float32]:
     """Gaussian around the middle, shape ``(side, side)``."""
     offset = (np.arange(side) - (side - 1) / 2) / (side * CENTRE_SPREAD)
     profile = np.exp(-0.5 * offset**2)
-    return np.outer(profile, profile).astype(np.float32)
+    return np.asarray(np.outer(profile, profile), dtype=np.float32)
 
 
 @cache
 def _linear_table() -> NDArray[np.float32]:
     """Linear light of each sRGB value, shape ``(256,)``."""
     value = np.arange(256) / 255.0
-    return np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92).astype(np.float32)
+    return np.asarray(np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92), dtype=np.float32)
 
 
 @cache
 def _cube_root_table() -> NDArray[np.float32]:
     """CIE's f(t) at t = i / _STEPS, a little beyond 1 for rounding; shape ``(_STEPS + 64,)``."""
     value = np.arange(_STEPS + 64) / _STEPS
-    return np.where(value > 0.008856, np.cbrt(value), 7.787 * value + 16.0 / 116.0).astype(np.float32)
+    return np.asarray(np.where(value > 0.008856, np.cbrt(value), 7.787 * value + 16.0 / 116.0), dtype=np.float32)

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def _open_at_once(name: str, flags: int) -> int:
 
 
 def _decode(content: bytes, min_side: int) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
         if min(image.size) < MIN_PIXELS_PER_SIDE:
             width, height = image.size
             raise MediaError(
@@ -121,6 +122,13 @@ def _decode(content: bytes, min_side: int) -> NDArray[np.uint8]:
         if orientation in _UPRIGHT:
             plain = plain.transpose(_UPRIGHT[orientation])
         return np.asarray(plain, dtype=np.uint8)
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of ``FORMATS`` that this Pillow knows; older ones have no AVIF."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _target(size: tuple[int, int], min_side: int) -> tuple[int, int]:
