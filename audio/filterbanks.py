@@ -1,15 +1,14 @@
 """librosa's mel and chroma filterbanks.
 
-The only module that imports librosa, and at its top: that import costs about a second of CPU (numba, scipy),
-so it belongs in worker processes, or once in the parent that they are forked from. ``librosa.filters``
-compiles nothing; ``librosa.feature``, which compiles for half a minute at first use, is never touched.
+The only module that imports librosa, and only when a filterbank is first asked for: the import costs about a
+second of CPU (numba, scipy), which only processes that describe sounds should pay. ``librosa.filters`` compiles
+nothing; ``librosa.feature``, which compiles for half a minute at first use, is never touched.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-import librosa.filters
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,8 @@ def mel_filters(rate: int, fft_size: int, bands: int, highest: float) -> NDArray
     Returns:
         float32, shape ``(fft_size // 2 + 1, bands)``.
     """
+    import librosa.filters
+
     filters = librosa.filters.mel(sr=rate, n_fft=fft_size, n_mels=bands, fmax=highest)
     return np.ascontiguousarray(filters.T, dtype=np.float32)
 
@@ -43,5 +44,7 @@ def chroma_filters(rate: int, fft_size: int, classes: int) -> NDArray[np.float32
     Returns:
         float32, shape ``(fft_size // 2 + 1, classes)``.
     """
+    import librosa.filters
+
     filters = librosa.filters.chroma(sr=rate, n_fft=fft_size, n_chroma=classes)
     return np.ascontiguousarray(filters.T, dtype=np.float32)

@@ -241,6 +241,16 @@ class Catalog:
             for key, item_id, attributes in rows
         }
 
+    def categories_of(self, keys: Sequence[int]) -> list[str | None]:
+        """Categories of items by database key, without repeats; ``None`` for those that have none."""
+        return [
+            row[0]
+            for some in chunks(keys)
+            for row in self.connection.execute(
+                f"SELECT DISTINCT category FROM items WHERE item IN ({marks(some)})", some
+            )
+        ]
+
     def item(self, item_id: str) -> Item:
         """Read one item by id.
 

@@ -34,10 +34,14 @@ _DEPTH = 50
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A parsed filter, or part of one: an SQL condition over ``items i`` with its parameters, in order."""
+    """A parsed filter, or part of one: an SQL condition over ``items i`` with its parameters, in order.
+
+    ``names`` are the attributes that it asks about.
+    """
 
     sql: str
     parameters: tuple[Attribute, ...]
+    names: frozenset[str] = frozenset()
 
 
 def parse_filter(text: str) -> Filter:
@@ -100,7 +104,7 @@ class _Parser:
             if depth > _DEPTH:
                 raise InputError(f"filter nests more than {_DEPTH} brackets deep")
             inner = self.factor(depth + 1)
-            return Filter(f"NOT coalesce({inner.sql}, 0)", inner.parameters)
+            return Filter(f"NOT coalesce({inner.sql}, 0)", inner.parameters, inner.names)
         if self.take("mark", "("):
             inner = self.either(depth + 1)
             if not self.take("mark", ")"):
@@ -118,7 +122,7 @@ class _Parser:
             if not self.take("key", "null"):
                 raise self.error("'null'")
             column = self.column(name)
-            return Filter(f"{column.sql} IS {'NOT ' if negated else ''}NULL", column.parameters)
+            return Filter(f"{column.sql} IS {'NOT ' if negated else ''}NULL", column.parameters, column.names)
         if self.take("key", "in"):
             return self.membership(name)
         token = self.next("=, !=, <, <=, >, >=, ~, in or is")
@@ -140,20 +144,24 @@ class _Parser:
         column = self.column(name)
         if operator == "~":
             text = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            return Filter(f"CAST({column.sql} AS TEXT) LIKE ? ESCAPE '\\'", (*column.parameters, f"%{text}%"))
+            return Filter(
+                f"CAST({column.sql} AS TEXT) LIKE ? ESCAPE '\\'", (*column.parameters, f"%{text}%"), column.names
+            )
         if isinstance(value, str):
-            return Filter(f"CAST({column.sql} AS TEXT) {operator} ?", (*column.parameters, value))
+            return Filter(f"CAST({column.sql} AS TEXT) {operator} ?", (*column.parameters, value), column.names)
         if operator in ("=", "!=") or not column.parameters:
-            return Filter(f"{column.sql} {operator} ?", (*column.parameters, value))
+            return Filter(f"{column.sql} {operator} ?", (*column.parameters, value), column.names)
         numeric = "json_type(i.attributes, ?) IN ('integer', 'real')"  # SQLite puts every text above every number
-        return Filter(f"({numeric} AND {column.sql} {operator} ?)", (*column.parameters, *column.parameters, value))
+        return Filter(
+            f"({numeric} AND {column.sql} {operator} ?)", (*column.parameters, *column.parameters, value), column.names
+        )
 
     def column(self, name: str) -> Filter:
         if name == "id":
             return Filter("i.id", ())
         if '"' in name or "\\" in name:
             raise InputError(f"filter {self.text!r}: a name cannot have quotes in it")
-        return Filter("json_extract(i.attributes, ?)", (f'$."{name}"',))
+        return Filter("json_extract(i.attributes, ?)", (f'$."{name}"',), frozenset((name,)))
 
     def value(self) -> Attribute:
         token = self.next("a value")
@@ -196,4 +204,5 @@ def _joined(parts: list[Filter], word: str) -> Filter:
     return Filter(
         "(" + word.join(part.sql for part in parts) + ")",
         tuple(parameter for part in parts for parameter in part.parameters),
+        frozenset().union(*(part.names for part in parts)),
     )

@@ -34,6 +34,11 @@ class Projection:
         return int(self.parts[-1].own.stop)
 
     @property
+    def raw_dim(self) -> int:
+        """Dimensions of the encoders' vectors side by side."""
+        return int(self.parts[-1].raw.stop)
+
+    @property
     def facets(self) -> tuple[str, ...]:
         """Names, in order."""
         return tuple(part.facet.name for part in self.parts)

@@ -14,14 +14,14 @@ from index.answers import Answer, Hit, Query
 from index.build import fingerprints
 from index.catalog import Catalog
 from index.delta import Delta, read_delta
-from index.encoders import card_of, load_encoder, modality_of
-from index.errors import InputError, MediaError, UnknownNameError
+from index.diversity import diversify
+from index.duplicates import find_repeats
+from index.errors import InputError, UnknownNameError
 from index.filters import parse_filter
 from index.generations import RANDOM_LEVELS, Generation, Space, current_number, open_generation
+from index.question import Question, make_question, raw_of_items
 from index.relations import Relation, relation_named
-from index.rerank import diversify, first_of_each, near_duplicates
 from index.search import Restriction, Searcher
-from index.spaces import unit_rows
 from index.types import Modality, Vector, Vectors
 
 SPARE = 10
@@ -94,28 +94,22 @@ class Recommender:
         if not query.items and not query.files:
             raise InputError("a query names at least one item or file")
         generation = self.generation
-        ids = [item_id for item_id, _ in (*query.items, *query.negatives)]
-        keys = dict(zip(ids, self.catalog.keys_of(ids), strict=True))
-        space, vector, named = self._combine(generation, relation, query, keys)
-        notes: list[str] = []
-        categories = self._categories(query, keys, relation, notes)
-        own = sorted(keys.values())
+        question = make_question(self.catalog, generation, self._deltas, relation, query)
         count = (query.k * POOL if query.diversity else query.k) + SPARE
         while True:
-            pool, exhausted = self._candidates(space, relation, vector, query, categories, own, count)
-            chosen, hidden = self._choose(space, relation, pool, named, query)
+            pool, exhausted = self._candidates(question, relation, query, count)
+            chosen, hidden = self._choose(question, relation, pool, query)
             if exhausted or len(chosen) >= query.k:
                 break
             count *= 4  # many near-duplicates were collapsed
-        hits = self._hits(space, relation, vector, pool, chosen, hidden)
-        plan = space.record.relations[relation.name]
+        plan = question.space.record.relations[relation.name]
         return Answer(
             query=query,
             method=pool.method,
             recall=1.0 if pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
-            hits=tuple(hits),
-            notes=tuple(notes),
+            hits=tuple(self._hits(question, relation, pool, chosen, hidden)),
+            notes=question.notes,
         )
 
     def resolve(self, name: str) -> str | Path:
@@ -187,101 +181,9 @@ class Recommender:
         )
         return [row[0] for row in rows]
 
-    # From names to vectors
-
-    def _combine(
-        self, generation: Generation, relation: Relation, query: Query, keys: dict[str, int]
-    ) -> tuple[Space, Vector, list[Vector]]:
-        """One query vector from items and files, weighted, in the modality that they all share."""
-        problems = []
-        for modality, space in generation.spaces.items():
-            if not set(relation.weights) & set(space.projection.facets):
-                problems.append(f"relation {relation.name!r} compares {', '.join(relation.weights)}")
-                continue
-            total = np.zeros(space.record.dim, np.float32)
-            named: list[Vector] = []
-            lacking = ""
-            signed = [*query.items, *((item_id, -weight) for item_id, weight in query.negatives)]
-            found = self._vectors_of(space, modality, [keys[item_id] for item_id, _ in signed])
-            for (item_id, weight), one in zip(signed, found, strict=True):
-                if one is None:
-                    lacking = f"item {item_id!r} has no {modality} in it"
-                else:
-                    total += np.float32(weight) * one
-                    named.append(one)
-            for path, weight in query.files:
-                if modality_of(path.name) != modality:
-                    lacking = f"{path.name} is no {modality}"
-                else:
-                    one = self._encode(space, path)
-                    total += np.float32(weight) * one
-                    named.append(one)
-            if lacking:
-                problems.append(lacking)
-                continue
-            for part in space.projection.parts:
-                total[part.own] = unit_rows(total[None, part.own])[0]
-            return space, total, named
-        raise InputError(f"relation {relation.name!r} cannot answer this: {'; '.join(dict.fromkeys(problems))}")
-
-    def _vectors_of(self, space: Space, modality: str, keys: list[int]) -> list[Vector | None]:
-        delta = self._deltas[modality]
-        rows = space.rows_of(np.asarray(keys, np.int64))
-        found: list[Vector | None] = []
-        for key, row in zip(keys, rows.tolist(), strict=True):
-            place = delta.place_of(key)
-            if place is not None:
-                found.append(delta.vectors[place])
-            elif row >= 0 and not delta.masks(row):
-                found.append(np.asarray(space.vectors[row]))
-            else:
-                found.append(None)
-        return found
-
-    def _encode(self, space: Space, path: Path) -> Vector:
-        raw = []
-        for name in space.record.encoders:
-            self.catalog.check_fingerprint(name, card_of(name).fingerprint)
-            encoder = load_encoder(name)
-            try:
-                raw.append(encoder.encode([encoder.prepare(path)])[0])
-            except MediaError as error:
-                raise MediaError(error.stage, f"{path}: {error.reason}") from None
-        projected: Vector = space.projection.project(np.concatenate(raw)[None])[0]
-        return projected
-
-    # Who may answer
-
-    def _categories(
-        self, query: Query, keys: dict[str, int], relation: Relation, notes: list[str]
-    ) -> frozenset[str | None] | None:
-        """Categories of the positive items when the rule looks at them; ``None`` when all may answer."""
-        if relation.rule == "any":
-            return None
-        items = self.catalog.items([keys[item_id] for item_id, _ in query.items])
-        known = {item.category for item in items.values()}
-        if query.category is not None:
-            known = {query.category}
-        if not known or None in known:
-            side = "inside its category" if relation.rule == "same category" else "in other categories"
-            notes.append(
-                f"the query has no category, so {relation.name} looked everywhere instead of {side}; "
-                "add a column 'category' to the table, or sort the files into folders"
-            )
-            return None
-        return frozenset(known)
-
-    def _candidates(
-        self,
-        space: Space,
-        relation: Relation,
-        vector: Vector,
-        query: Query,
-        categories: frozenset[str | None] | None,
-        own: list[int],
-        count: int,
-    ) -> tuple[_Pool, bool]:
+    def _candidates(self, question: Question, relation: Relation, query: Query, count: int) -> tuple[_Pool, bool]:
         """The ``count`` best of generation and delta together, and whether there are no more."""
+        space = question.space
         delta = self._deltas[space.modality]
         matching = self._matching(query.where) if query.where else None
         mask = None
@@ -289,18 +191,20 @@ class Recommender:
             mask = np.zeros(space.record.count, bool)
             rows = space.rows_of(matching)
             mask[rows[rows >= 0]] = True
-        rows = space.rows_of(np.asarray(own, np.int64))
+        rows = space.rows_of(np.asarray(question.own, np.int64))
         excluded = np.union1d(delta.masked, rows[rows >= 0])
         allowed = None
-        if categories is not None:
-            inside = np.array([name in categories for name in space.record.categories], bool)
+        if question.categories is not None:
+            inside = np.array([name in question.categories for name in space.record.categories], bool)
             allowed = inside if relation.rule == "same category" else ~inside
         key = (space.modality, relation.name)
         if key not in self._searchers:
             self._searchers[key] = Searcher(space, relation)
         searcher = self._searchers[key]
-        found = searcher.search(vector, count, Restriction(allowed, mask, excluded))
-        beside = delta.search(searcher.weights * vector, relation.rule, categories, matching, own)
+        found = searcher.search(question.vector, count, Restriction(allowed, mask, excluded))
+        beside = delta.search(
+            searcher.weights * question.vector, relation.rule, question.categories, matching, question.own
+        )
         keys = np.concatenate([space.keys[found.rows], beside[0]])
         scores = np.concatenate([found.scores, beside[1]])
         vectors = np.concatenate([space.vectors[found.rows], beside[2]])
@@ -308,42 +212,56 @@ class Recommender:
         return _Pool(keys[order], scores[order], vectors[order], found.method), len(found.rows) < count
 
     def _read_matching(self, where: str) -> NDArray[np.int64]:
+        """Keys of the items that pass a filter; a filter that nothing passes is checked for misspelt names."""
         condition = parse_filter(where)
-        rows = self.catalog.connection.execute(f"SELECT item FROM items i WHERE {condition.sql}", condition.parameters)
-        return np.fromiter((row[0] for row in rows), np.int64)
+        execute = self.catalog.connection.execute
+        rows = execute(f"SELECT item FROM items i WHERE {condition.sql}", condition.parameters)
+        found = np.fromiter((row[0] for row in rows), np.int64)
+        if not len(found):
+            known = {name for (name,) in execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")}
+            for name in condition.names:
+                if name not in known:
+                    raise UnknownNameError.of("attribute", name, known | {"id"})
+        return found
 
     # From candidates to hits
 
     def _choose(
-        self, space: Space, relation: Relation, pool: _Pool, named: list[Vector], query: Query
+        self, question: Question, relation: Relation, pool: _Pool, query: Query
     ) -> tuple[list[int], dict[int, list[int]]]:
         """Places in the pool that become hits, and the near-duplicates that each one stands for."""
         places = list(range(len(pool.keys)))
         hidden: dict[int, list[int]] = {}
+        space = question.space
         if not query.duplicates:
-            again = np.any(near_duplicates(space.projection, np.stack(named), pool.vectors), axis=0).tolist()
-            for place, leader in enumerate(first_of_each(space.projection, pool.vectors).tolist()):
-                if leader != place:
+            named, own = len(question.named), len(question.own)
+
+            def raw_of(wanted: NDArray[np.int64]) -> Vectors:
+                keys = [question.own[at] for at in wanted[wanted < own]]
+                keys += pool.keys[wanted[wanted >= named] - named].tolist()
+                raw = raw_of_items(self.catalog, space, keys)
+                files = question.described[wanted[(own <= wanted) & (wanted < named)] - own]
+                before = int(np.sum(wanted < own))
+                return np.vstack([raw[:before], files, raw[before:]])
+
+            together = np.vstack([question.named, pool.vectors])
+            first = find_repeats(space.projection, together, named, raw_of)[named:] - named
+            places = [place for place in places if first[place] == place]
+            for place, leader in enumerate(first.tolist()):
+                if 0 <= leader != place:
                     hidden.setdefault(leader, []).append(place)
-            repeats = {place for group in hidden.values() for place in group}
-            places = [place for place in places if not again[place] and place not in repeats]
         if query.diversity:
             weights = space.facet_weights(relation)
             places = diversify(places, pool.scores, pool.vectors, weights, query.k, query.diversity)
         return places[: query.k], hidden
 
     def _hits(
-        self,
-        space: Space,
-        relation: Relation,
-        vector: Vector,
-        pool: _Pool,
-        chosen: list[int],
-        hidden: dict[int, list[int]],
+        self, question: Question, relation: Relation, pool: _Pool, chosen: list[int], hidden: dict[int, list[int]]
     ) -> list[Hit]:
+        space = question.space
         wanted = [*chosen, *(place for leader in chosen for place in hidden.get(leader, []))]
         items = self.catalog.items([int(pool.keys[place]) for place in wanted])
-        weights = space.facet_weights(relation)
+        weighted = space.facet_weights(relation) * question.vector
         quantiles = space.record.relations[relation.name].random
         hits: list[Hit] = []
         for place in chosen:
@@ -358,7 +276,7 @@ class Recommender:
                     item_id=item.item_id,
                     score=score,
                     closer_than=float(np.interp(score, quantiles, RANDOM_LEVELS)),
-                    facets=_shares(space, relation, weights * vector * pool.vectors[place]),
+                    facets=_shares(space, relation, weighted * pool.vectors[place]),
                     paths=item.paths,
                     attributes=item.attributes,
                     duplicates=tuple(copy.item_id for copy in copies if copy),

@@ -43,7 +43,7 @@ class Relation:
 RELATIONS: dict[str, Relation] = {
     "similar": Relation(
         name="similar",
-        weights={"shape": 1.0, "color": 0.15, "texture": 0.35, "timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
+        weights={"shape": 1.0, "color": 0.15, "texture": 0.35, "timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
         rule="any",
         why="Everything that can be seen or heard counts: the plain neighbour, over the whole catalog.",
     ),
@@ -61,9 +61,9 @@ RELATIONS: dict[str, Relation] = {
     ),
     "similar-track": Relation(
         name="similar-track",
-        weights={"timbre": 1.0, "rhythm": 0.5, "harmony": 0.5},
+        weights={"timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
         rule="any",
-        why="What sounds like it: instruments and production first, then tempo and beat, then harmony in any key.",
+        why="What sounds like it: instruments and production, harmony in any key, and half as much tempo and beat.",
     ),
 }
 

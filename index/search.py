@@ -18,6 +18,9 @@ CALIBRATED_K = 10
 SPARSE = 0.3
 """Share of a range below which its allowed rows are gathered instead of scanning the whole range."""
 
+SMALLEST_SHARE = 0.05
+"""A segment's trees are asked for nodes in proportion to its rows, but never for less than this share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
@@ -78,7 +81,7 @@ class Searcher:
         dead = min(len(restriction.excluded), total) / max(total, 1)
         stretch = max(1.0, count / CALIBRATED_K) / max(share * (1 - dead), 1e-9)
         treed = [part for part in parts if part.has_trees]
-        by_annoy = len(treed) * self.plan.seconds_per_query * stretch
+        by_annoy = self.plan.seconds_per_query * stretch
         by_scan = total * share * self.plan.seconds_per_row * (1.0 if share == 1 else 3.0)
         if not treed or by_annoy > by_scan:
             return self._exact(weighted, parts, count, restriction)
@@ -103,7 +106,8 @@ class Searcher:
         for part in parts:
             if part.has_trees:
                 trees = self.space.trees(self.relation.name, part)
-                proposed.append(trees.candidates(reduced, candidates, search_k) + part.start)
+                nodes = int(np.ceil(search_k * max(part.rows / self.space.record.count, SMALLEST_SHARE)))
+                proposed.append(trees.candidates(reduced, candidates, nodes) + part.start)
             else:
                 proposed.append(np.arange(part.start, part.stop))
         return np.sort(np.concatenate(proposed))  # in row order, memory is read forwards

@@ -36,6 +36,7 @@ class Facet:
         whitening: How strongly the catalog's own covariance is divided out before comparing,
             0 (plain cosine) to 0.5 (full PCA whitening). See ``index.spaces``.
         kept: How many principal dimensions are kept for comparing, at most ``stop - start``.
+        same: Cosine from which two items may be the same photo or recording again; all facets must agree.
         source: The paper or library that defines it.
     """
 
@@ -44,6 +45,7 @@ class Facet:
     stop: int
     whitening: float
     kept: int
+    same: float
     source: str
 
     @property

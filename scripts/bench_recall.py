@@ -4,9 +4,10 @@
 Usage: scripts/bench_recall.py [--sizes 2000,20000,200000] [--queries 300] [--keep FOLDER] [--json]
 
 Makes catalogs of vectors (no pictures) with a seeded generator: 300 clusters in 40 categories; an item
-is a point near its cluster's centre in a 32-dimensional latent space with a falling spectrum, which each
-facet sees through axes of its own, plus a little noise: clustered, of low intrinsic dimension. Then asks each relation through the public
-`Recommender`, and compares with scores computed here, in float64, from the vectors in the database.
+is a point near its cluster's centre in a 32-dimensional latent space with a falling spectrum, which
+each facet sees through axes of its own, plus a little noise: clustered, of low intrinsic dimension.
+Then asks each relation through the public `Recommender`, and compares with scores computed here from
+the vectors in the database.
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""Near-duplicates: the same photo or the same recording again, told apart from recommendations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.projection import Projection
+from index.spaces import unit_rows
+from index.types import Vectors
+
+SUSPECT = 0.5
+"""Cosine in every facet's fitted space below which two items are certainly not the same; the fitted
+spaces magnify differences, so whoever passes is compared again as the encoder described it."""
+
+FIRST = 1000
+"""Answers beyond this rank are not compared with each other."""
+
+
+def find_repeats(
+    projection: Projection, vectors: Vectors, named: int, raw_of: Callable[[NDArray[np.int64]], Vectors]
+) -> NDArray[np.int64]:
+    """For each item, the place of the first one before it that it repeats; its own place when it repeats none.
+
+    Two items are near-duplicates when the cosine of every facet, as encoded, reaches ``Facet.same``.
+
+    Args:
+        vectors: float32, shape ``(n, dim)``, projected: the query's own items first, then answers, best first.
+        named: How many of them are the query's own; they repeat nothing.
+        raw_of: Given places (int64, ascending), the encoders' vectors of those items, float32 ``(m, raw_dim)``;
+            called only when there are suspects.
+
+    Returns:
+        int64, shape ``(n,)``.
+    """
+    first = np.arange(len(vectors))
+    seen = vectors[: named + FIRST]
+    suspects = np.triu(_alike(projection, seen), 1)
+    suspects[:named, :named] = False
+    places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
+    if not len(places):
+        return first
+    raw = raw_of(places)
+    same = suspects[np.ix_(places, places)]
+    for part in projection.parts:
+        facet = unit_rows(raw[:, part.raw])
+        same &= facet @ facet.T >= part.facet.same
+    for row, place in enumerate(places.tolist()):
+        before = [int(at) for at in places[np.flatnonzero(same[:, row])] if first[at] == at]
+        if before and place >= named:
+            first[place] = before[0]
+    return first
+
+
+def _alike(projection: Projection, vectors: Vectors) -> NDArray[np.bool_]:
+    alike = np.ones((len(vectors), len(vectors)), bool)
+    for part in projection.parts:
+        facet = vectors[:, part.own]
+        alike &= facet @ facet.T >= SUSPECT
+    return alike
