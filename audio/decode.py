@@ -22,6 +22,9 @@ SHORT = 0.02
 """A recording that ends more than this share before its header says is truncated. Lengths in headers are
 off by encoder delay (0.05 s) and by the last frame; half a second of a 25-second clip is more than that."""
 
+ROUNDING = 0.001
+"""Seconds by which a span may come out shorter: its ends are rounded to whole samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -124,7 +127,7 @@ def _read(source: Source, rate: int, plan: Plan, limits: Limits, deadline: float
 
 def _check_length(read: float, span: Span, seconds: float) -> None:
     ends = span.start + read
-    if read == 0 or (read < span.seconds and ends < (1 - SHORT) * seconds):
+    if read == 0 or (read < span.seconds - ROUNDING and ends < (1 - SHORT) * seconds):
         raise MediaError(
             "decode", f"truncated: sound ends before {ends:.1f} s, but its header promises {seconds:.1f} s"
         )

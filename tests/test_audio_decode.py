@@ -265,3 +265,11 @@ def test_three_hours_take_no_longer_than_three_minutes(tmp_path: Path) -> None:
     assert time.process_time() - started < 1.0
     assert recording.seconds == pytest.approx(3 * 3600)
     assert [len(window) for window in recording.windows] == [10 * RATE] * 3
+
+
+def test_lengths_that_do_not_divide_into_windows_are_not_taken_for_truncated(tmp_path: Path) -> None:
+    """The ends of spans are rounded to samples; half a sample less is no damage."""
+    path = tmp_path / "odd.wav"
+    for frames in (351_597, 604_509, 791_671):
+        soundfile.write(path, np.zeros(frames, np.float32) + 0.1, 44_100)
+        assert len(read_windows(path, 22_050, plan_windows).windows) >= 1
