@@ -12,13 +12,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from simkin import demo_pictures, demo_songs
-from simkin.demo_drawing import COLORS, SIZE
-from simkin.demo_pictures import make_pictures
-from simkin.demo_silhouettes import SHAPES, trace
-from simkin.demo_songs import make_songs
-from simkin.demo_styles import STYLES
-from simkin.demo_synth import DRUMS, VOICES, Synth
+from simkin.demo.drawing import COLORS, SIZE
+from simkin.demo.pictures import COLUMNS as PRODUCT_COLUMNS
+from simkin.demo.pictures import PATTERNS, make_pictures
+from simkin.demo.silhouettes import SHAPES, trace
+from simkin.demo.songs import COLUMNS as SONG_COLUMNS
+from simkin.demo.songs import COUNT, TONICS, make_songs
+from simkin.demo.styles import STYLES
+from simkin.demo.synth import DRUMS, VOICES, Synth
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
@@ -43,7 +44,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_table_of_products_lists_every_picture_once(products: Path) -> None:
     rows = _rows(products)
-    assert tuple(rows[0]) == demo_pictures.COLUMNS
+    assert tuple(rows[0]) == PRODUCT_COLUMNS
     assert len(rows) == 243
     assert len({row["id"] for row in rows}) == len(rows)
     on_disk = {f"pictures/{path.name}" for path in (products.parent / "pictures").iterdir()}
@@ -68,7 +69,7 @@ def test_products_vary_in_kind_color_and_pattern(products: Path) -> None:
     assert set(Counter(row["pattern"] for row in rows).values()) == {48}
     assert len({row["category"] for row in rows}) == 12
     assert {row["color"] for row in rows} == set(COLORS)
-    assert {row["pattern"] for row in rows} == set(demo_pictures.PATTERNS)
+    assert {row["pattern"] for row in rows} == set(PATTERNS)
 
 
 @pytest.mark.parametrize("color", ["red", "green", "blue"])
@@ -107,8 +108,8 @@ def test_outlines_are_inside_their_square() -> None:
 
 def test_the_table_of_songs_lists_every_file_once(songs: Path) -> None:
     rows = _rows(songs)
-    assert tuple(rows[0]) == demo_songs.COLUMNS
-    assert len(rows) == demo_songs.COUNT == 60
+    assert tuple(rows[0]) == SONG_COLUMNS
+    assert len(rows) == COUNT == 60
     assert len({row["id"] for row in rows}) == len(rows)
     on_disk = {f"songs/{path.name}" for path in (songs.parent / "songs").iterdir()}
     assert {row["path"] for row in rows} == on_disk
@@ -140,7 +141,7 @@ def test_songs_vary_in_style_tempo_and_key(songs: Path) -> None:
     assert min(tempi) <= 76
     assert max(tempi) >= 160
     assert len(set(tempi)) > 20
-    assert {row["key"].split()[0] for row in rows} == set(demo_songs.TONICS)
+    assert {row["key"].split()[0] for row in rows} == set(TONICS)
     assert {row["key"].split()[1] for row in rows} == {"major", "minor"}
 
 

@@ -22,8 +22,8 @@ def command(folder: Path, seed: int) -> None:
     from index.errors import InputError
     from simkin.cli.printing import answer_text
     from simkin.cli.progress import ProgressBar
-    from simkin.demo_pictures import make_pictures
-    from simkin.demo_songs import make_songs
+    from simkin.demo.pictures import make_pictures
+    from simkin.demo.songs import make_songs
     from simkin.library import index, open
 
     if folder.exists() and any(folder.iterdir()):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from simkin.demo_drawing import COLORS, draw
-from simkin.demo_silhouettes import SHAPES
+from simkin.demo.drawing import COLORS, draw
+from simkin.demo.silhouettes import SHAPES
 
 PER_KIND = 20
 """Pictures of each kind of product: every colour twice."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from simkin.demo_styles import CHORDS, SCALES, STYLES, Style
-from simkin.demo_synth import Sound, Synth
+from simkin.demo.styles import CHORDS, SCALES, STYLES, Style
+from simkin.demo.synth import Sound, Synth
 
 COUNT = 60
 """Songs in the table, the repeated one included."""

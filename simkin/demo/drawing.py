@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from simkin.demo_silhouettes import SHAPES, Part, trace
+from simkin.demo.silhouettes import SHAPES, Part, trace
 
 RGB = tuple[int, int, int]
 

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Peak memory of an index run, all its processes together, at two sizes of the same folder.
+
+Usage: scripts/bench_memory.py [--sizes 10000,100000] [--side 64] [--json]
+
+Makes small JPEG pictures (real ones, from 500 different drawings, each file with bytes of its own),
+indexes them with `simkin index`, and samples the proportional set size of the run and its workers
+from /proc every 0.1 s. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def make_folder(folder: Path, count: int, side: int) -> None:
+    """Write `count` JPEG files, 1,000 to a folder."""
+    rng = np.random.default_rng(0)
+    drawings = []
+    for _ in range(500):
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        content = io.BytesIO()
+        Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).save(content, "JPEG")
+        drawings.append(content.getvalue())
+    for number in range(count):
+        place = folder / f"{number // 1000:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        tail = number.to_bytes(4, "little")  # after the end of the picture: other bytes, the same pixels
+        (place / f"{number:06d}.jpg").write_bytes(drawings[number % 500] + tail)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for at in found:
+        for task in Path(f"/proc/{at}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def resident(pid: int) -> int:
+    """Proportional set size of one process, bytes; 0 when it is gone."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def measure(count: int, side: int) -> dict[str, object]:
+    """Index one folder and watch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        make_folder(Path(scratch) / "pictures", count, side)
+        started = time.monotonic()
+        run = subprocess.Popen(
+            [sys.executable, "-m", "simkin", "index", "pictures", "--catalog", "c", "--json"],
+            cwd=scratch,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        peak = 0
+        while run.poll() is None:
+            with contextlib.suppress(OSError):
+                peak = max(peak, sum(map(resident, family(run.pid))))
+            time.sleep(0.1)
+        seconds = time.monotonic() - started
+        assert run.stdout is not None
+        report = json.loads(run.stdout.read())
+    return {
+        "pictures": count,
+        "items": report["items"],
+        "peak_mb": round(peak / 1e6, 1),
+        "seconds": round(seconds, 1),
+        "per_second": round(count / seconds, 1),
+    }
+
+
+def main() -> None:
+    """Measure every size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="10000,100000")
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    for size in map(int, args.sizes.split(",")):
+        result = measure(size, args.side)
+        print(json.dumps(result) if args.json else "  ".join(f"{k}={v}" for k, v in result.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Demo media: pictures drawn and songs played on the spot, seeded, written as real files."""
