@@ -17,7 +17,7 @@ from audio.signals import Signal
 from audio.timbre import timbre
 from audio.windows import plan_windows
 from index.errors import MediaError
-from index.types import EncoderCard, Vector, Vectors
+from index.types import EncoderCard, Vector
 
 SHORTEST_SECONDS = 0.5
 """A shorter recording has no rhythm, and its harmony is that of one chord."""
@@ -42,7 +42,7 @@ class BuiltinSongEncoder:
         """What identifies this encoder."""
         return CARD
 
-    def prepare(self, path: Path) -> NDArray[np.float32]:
+    def describe(self, path: Path) -> Vector:
         """Describe one sound file.
 
         Args:
@@ -54,13 +54,7 @@ class BuiltinSongEncoder:
         Raises:
             MediaError: The file cannot be read or decoded, or is too short or silent.
         """
-        return describe(audible_windows(read_windows(path, RATE, plan_windows, self._limits)))
-
-    def encode(self, prepared: Sequence[NDArray[np.float32]]) -> Vectors:
-        """Stack finished vectors: float32, shape ``(len(prepared), card.dim)``."""
-        if not len(prepared):
-            return np.zeros((0, CARD.dim), np.float32)
-        return np.stack(prepared).astype(np.float32, copy=False)
+        return describe_windows(audible_windows(read_windows(path, RATE, plan_windows, self._limits)))
 
 
 def audible_windows(recording: Recording) -> list[Signal]:
@@ -79,7 +73,7 @@ def audible_windows(recording: Recording) -> list[Signal]:
     return audible
 
 
-def describe(windows: Sequence[Signal]) -> Vector:
+def describe_windows(windows: Sequence[Signal]) -> Vector:
     """Describe a song by its audible windows at ``RATE``: float32, shape ``(card.dim,)``."""
     mels = [mel_power(window) for window in windows]
     chromas = [chroma_power(window, PITCH_CLASSES) for window in windows]

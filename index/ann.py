@@ -7,7 +7,6 @@ those of the manifest, and rows are always 0 … n - 1 without holes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,8 @@ from index.types import Vector, Vectors
 
 METRIC: Literal["angular"] = "angular"
 SEED = 1
+BLOCK = 4096
+"""Rows turned into lists at once: memory stays flat."""
 
 
 class Trees:
@@ -57,11 +58,11 @@ class Trees:
         return np.asarray(self._annoy.get_nns_by_vector(vector.tolist(), count, search_k), np.int64)
 
 
-def build_trees(path: Path, blocks: Iterable[Vectors], dim: int, trees: int) -> None:
-    """Build and save an Annoy file; the rows are those of the blocks, one after the other.
+def build_trees(path: Path, rows: Vectors, trees: int) -> None:
+    """Build and save an Annoy file.
 
     Args:
-        blocks: float32, shape ``(n, dim)`` each.
+        rows: float32, shape ``(n, dim)``.
         trees: How many; more finds more and takes more room.
 
     Raises:
@@ -69,13 +70,11 @@ def build_trees(path: Path, blocks: Iterable[Vectors], dim: int, trees: int) -> 
     """
     from annoy import AnnoyIndex
 
-    annoy = AnnoyIndex(dim, METRIC)
+    annoy = AnnoyIndex(rows.shape[1], METRIC)
     annoy.set_seed(SEED)
-    row = 0
-    for block in blocks:
-        for vector in block.tolist():
+    for start in range(0, len(rows), BLOCK):
+        for row, vector in enumerate(rows[start : start + BLOCK].tolist(), start):
             annoy.add_item(row, vector)
-            row += 1
     annoy.build(trees)
     try:
         annoy.save(str(path))

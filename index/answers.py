@@ -45,7 +45,7 @@ class Hit:
         item_id: Which item.
         score: Weighted mean of facet cosines, -1 to 1; higher is closer.
         closer_than: Share of random pairs of the catalog that are less close, 0 to 1.
-        facets: Facet → its share of the score; shares sum to 1.
+        facets: Facet → its share of the score; shares sum to 1, or are all 0 when no facet speaks for it.
         paths: The item's media files.
         attributes: What is known of the item.
         duplicates: Ids of near-duplicates of this answer that it stands for.
@@ -67,7 +67,7 @@ class Answer:
 
     Attributes:
         query: The question.
-        method: ``"annoy"`` or ``"exact"``: how it was searched.
+        method: ``"annoy"``, ``"reduced"`` or ``"exact"``: how it was searched; see ``index.search``.
         recall: Share of the true answers that this way of searching finds, as measured when it was built.
         generation: Number of the generation asked.
         hits: Best first.

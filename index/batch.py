@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from index.answers import Query
-from index.errors import InputError, StorageError
+from index.errors import InputError, StorageError, UnknownNameError
 from index.recommender import Recommender
 from index.relations import relation_named
 
@@ -47,6 +48,9 @@ def write_all(
     if out.suffix not in _SINKS:
         raise InputError(f"{out} must end in .parquet or .jsonl")
     ids = _askable(recommender, query.relation)
+    query = Query(
+        relation=query.relation, k=query.k, where=query.where, diversity=query.diversity, duplicates=query.duplicates
+    )
     partial = out.with_name(f".{out.name}.part")
     try:
         sink: _Sink = _SINKS[out.suffix](partial)
@@ -83,18 +87,14 @@ def _askable(recommender: Recommender, relation: str) -> list[str]:
 
 
 def _rows_of(recommender: Recommender, query: Query, item_id: str) -> Iterator[tuple[str, int, str, float]]:
-    answer = recommender.ask(
-        Query(
-            items=((item_id, 1.0),),
-            relation=query.relation,
-            k=query.k,
-            where=query.where,
-            diversity=query.diversity,
-            duplicates=query.duplicates,
-        )
-    )
-    for hit in answer.hits:
-        yield item_id, hit.rank, hit.item_id, hit.score
+    try:
+        found = recommender.scores(replace(query, items=((item_id, 1.0),)))
+    except UnknownNameError:
+        if recommender.catalog.connection.execute("SELECT 1 FROM items WHERE id=?", (item_id,)).fetchone():
+            raise
+        return  # removed while the job ran
+    for rank, (other, score) in enumerate(found, 1):
+        yield item_id, rank, other, score
 
 
 class _JsonLines:

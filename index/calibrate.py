@@ -1,17 +1,18 @@
-"""Calibration: the cheapest search settings that keep the asked recall, measured on held-out queries."""
+"""Calibration: the fastest way of searching that keeps the asked recall, measured on held-out queries."""
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.generations import SearchPlan, Space
 from index.relations import Relation
-from index.search import CALIBRATED_K, Found, Restriction, Searcher
-from index.segments import EXACT_ROWS
+from index.search import CALIBRATED_K, SPARE, Found, Restriction, Searcher
+from index.segments import Segment
 from index.types import Vectors
 
 CHOOSING = 128
@@ -21,15 +22,28 @@ TELLING = 384
 """Other queries, on which the recall that is told is measured: its standard error at recall 0.99 is
 then about 0.003 (the ten answers of one query are not independent)."""
 
-DEPTHS = (50, 100, 200, 400, 800)
-DEEPEST = 1600
+TIMED = 32
+TIMED_ROWS = 20_000
+"""So often, so many rows are scanned to learn what scanning one costs."""
+
+DEPTHS = (50, 100, 200, 400, 800, 1600)
 """Numbers of candidates tried."""
+
+FEWEST_NODES = 250
+"""Nodes that Annoy is first asked to inspect; doubled until recall suffices or a scan is faster."""
 
 MARGIN = 0.6
 """Share of the allowed misses that the chosen settings use on the queries they were chosen on, so
 that the held-out figure, which is the one told, still meets what was asked."""
 
-_NONE = np.zeros(0, np.int64)
+ROUNDING = 1e-5
+"""Scores this close are the same answer: sums in another order differ by as much."""
+
+RELEASED_AFTER = 32
+"""Queries after which mapped pages are handed back, so that a build does not seem to hold all its trees."""
+
+BLOCK = 8192
+"""Rows whose true scores are computed at once."""
 
 
 def rule_categories(space: Space, relation: Relation, row: int) -> NDArray[np.bool_] | None:
@@ -43,52 +57,92 @@ def rule_categories(space: Space, relation: Relation, row: int) -> NDArray[np.bo
     return np.asarray(own if relation.rule == "same category" else ~own)
 
 
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Queries to try plans on.
+
+    Attributes:
+        rows: int64, shape ``(n,)``.
+        last: Score of each one's last true answer; -inf when it has none. float32, shape ``(n,)``.
+        answers: How many true answers each has, at most ``CALIBRATED_K``. int64, shape ``(n,)``.
+        per_scan: Seconds of an exact scan under the relation's rule.
+    """
+
+    rows: NDArray[np.int64]
+    last: NDArray[np.float32]
+    answers: NDArray[np.int64]
+    per_scan: float
+
+    def part(self, places: slice) -> _Probe:
+        return _Probe(self.rows[places], self.last[places], self.answers[places], self.per_scan)
+
+
 def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> SearchPlan:
-    """Choose ``search_k`` and the number of candidates for trees that are already built.
+    """Choose a method and its settings; trees and the reduced copy are already built.
 
     Queries are items of the catalog, each excluded from its own answer and asked under the relation's
-    rule; what is chosen on one half of them is measured on the other.
+    rule; what is chosen on some of them is measured on the others.
 
     Args:
         space: Its record must hold a plan for the relation, with method ``"annoy"`` and the trees built.
         asked: Recall at 10 to reach.
 
     Returns:
-        The plan; with method ``"exact"`` when no setting reaches the recall faster than a scan.
+        The plan, also put into the record; with method ``"exact"`` when nothing else reaches the recall faster.
     """
-    plan = space.record.relations[relation.name]
-    sample = np.random.default_rng(seed).permutation(space.record.count)[: CHOOSING + TELLING]
-    chosen_on, told_on = sample[:CHOOSING], sample[CHOOSING:]
-    truth = {int(row): _exact(space, relation, int(row)) for row in sample}
-    per_scan = float(np.median([seconds for _, seconds in truth.values()]))
-    plan = replace(plan, seconds_per_row=per_scan / space.record.count)
+    probe, per_row = _probe(space, relation, seed)
+    plan = replace(space.record.relations[relation.name], seconds_per_row=per_row)
+    some = min(CHOOSING, len(probe.rows) // 4)
+    chosen_on, told_on = probe.part(slice(some)), probe.part(slice(some, None))
     wanted = 1 - (1 - asked) * MARGIN
+    tried = [
+        _reduced_plan(space, relation, plan, chosen_on, wanted),
+        _annoy_plan(space, relation, plan, chosen_on, wanted),
+    ]
+    for best in sorted((plan for plan in tried if plan), key=lambda plan: plan.seconds_per_query):
+        while best.seconds_per_query < probe.per_scan:
+            recall, seconds = _measure(space, relation, best, told_on)
+            best = replace(best, seconds_per_query=seconds)
+            if recall >= asked:
+                best = replace(best, recall=round(recall, 4), measured_on=len(told_on.rows))
+                space.record.relations[relation.name] = best
+                return best
+            best = replace(best, search_k=best.search_k * 3 // 2, candidates=best.candidates * 3 // 2)
+    return exact_plan(space, relation, per_row)
+
+
+def _annoy_plan(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
+    """The fastest settings of Annoy that reach the recall wanted, or ``None``."""
     best: SearchPlan | None = None
-    search_k = 250
+    search_k = FEWEST_NODES
     while search_k < 4 * space.record.count:
-        trial = replace(plan, search_k=search_k, candidates=DEEPEST)
-        recall, seconds = _measure(space, relation, trial, chosen_on, truth)
+        deep = replace(plan, search_k=search_k, candidates=DEPTHS[-1])
+        recall, seconds = _measure(space, relation, deep, probe)
         if recall >= wanted:
-            for depth in (*DEPTHS, DEEPEST):
-                trial = replace(trial, candidates=depth)
-                recall, seconds = _measure(space, relation, trial, chosen_on, truth)
-                if recall >= wanted:
-                    break
-            if best is None or seconds < best.seconds_per_query:
-                best = replace(trial, seconds_per_query=seconds)
-            else:
+            trial = _shallowest(space, relation, deep, probe, wanted) or deep
+            if best and trial.seconds_per_query >= best.seconds_per_query:
                 break  # more nodes only cost more from here on
-        elif seconds > per_scan:
+            best = trial
+        elif seconds > probe.per_scan:
             break
         search_k *= 2
-    while best and best.seconds_per_query < per_scan:
-        recall, seconds = _measure(space, relation, replace(best, seconds_per_query=0.0), told_on, truth)
-        if recall >= asked:
-            best = replace(best, recall=round(recall, 4), measured_on=len(told_on), seconds_per_query=seconds)
-            space.record.relations[relation.name] = best
-            return best
-        best = replace(best, search_k=best.search_k * 3 // 2, candidates=best.candidates * 3 // 2)
-    return exact_plan(space, relation, per_scan / space.record.count)
+    return best
+
+
+def _reduced_plan(
+    space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float
+) -> SearchPlan | None:
+    """The fewest candidates with which a scan of the reduced copy reaches the recall wanted, or ``None``."""
+    return _shallowest(space, relation, replace(plan, method="reduced", trees=0, by_category=False), probe, wanted)
+
+
+def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
+    for depth in DEPTHS:
+        trial = replace(plan, candidates=depth)
+        recall, seconds = _measure(space, relation, trial, probe)
+        if recall >= wanted:
+            return replace(trial, seconds_per_query=seconds)
+    return None
 
 
 def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
@@ -101,47 +155,92 @@ def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -
     return plan
 
 
-def needs_trees(count: int) -> bool:
-    """Whether a space is large enough for trees to be worth trying."""
-    return count > EXACT_ROWS
-
-
-def recall_of(found: Found, truth: Found) -> float:
-    """Share of the true scores that were reached; rows of equal score count as the same answer."""
-    if not len(truth.rows):
-        return 1.0
-    reached = np.sum(found.scores >= truth.scores[-1] - 1e-6)
-    return float(min(reached, len(truth.rows)) / len(truth.rows))
-
-
-def _exact(space: Space, relation: Relation, row: int) -> tuple[Found, float]:
-    trial = replace(space.record.relations[relation.name], method="exact")
-    started = time.perf_counter()
-    found = _ask(space, relation, trial, row)
-    return found, time.perf_counter() - started
-
-
-def _measure(
-    space: Space, relation: Relation, plan: SearchPlan, rows: NDArray[np.int64], truth: dict[int, tuple[Found, float]]
-) -> tuple[float, float]:
-    """Mean recall and median seconds of a plan over queries."""
-    recalls, seconds = [], []
-    for row in rows.tolist():
+def _probe(space: Space, relation: Relation, seed: int) -> tuple[_Probe, float]:
+    """Draw queries and find their true answers; also the seconds that scanning one row takes."""
+    rng = np.random.default_rng(seed)
+    askable = np.flatnonzero(rows_that_meet_trees(space, relation))
+    rows = rng.permutation(askable)[: CHOOSING + TELLING]
+    last, answers = _truth(space, relation, rows)
+    some = space.vectors[:TIMED_ROWS]
+    weighted = space.vectors[0] * space.facet_weights(relation)
+    timed = []
+    for _ in range(TIMED):
         started = time.perf_counter()
-        found = _ask(space, relation, plan, row)
-        seconds.append(time.perf_counter() - started)
-        recalls.append(recall_of(found, truth[row][0]))
-    return float(np.mean(recalls)), float(np.median(seconds))
+        some @ weighted
+        timed.append(time.perf_counter() - started)
+    per_row = _typical(timed) / len(some)
+    return _Probe(rows, last, answers, per_row * _rows_scanned(space, relation, rows)), per_row
 
 
-def _ask(space: Space, relation: Relation, plan: SearchPlan, row: int) -> Found:
-    kept = space.record.relations[relation.name]
-    space.record.relations[relation.name] = plan
-    try:
-        restriction = Restriction(rule_categories(space, relation, row), None, np.asarray([row]))
-        return Searcher(space, relation).search(space.vectors[row], CALIBRATED_K, restriction)
-    finally:
-        space.record.relations[relation.name] = kept
+def _rows_scanned(space: Space, relation: Relation, rows: NDArray[np.int64]) -> float:
+    """Rows that may answer a question by the relation's rule, on average over queries."""
+    if relation.rule == "any":
+        return float(space.record.count)
+    inside = float(np.mean(np.diff(space.offsets)[space.categories_of(rows)]))
+    return inside if relation.rule == "same category" else space.record.count - inside
+
+
+def rows_that_meet_trees(space: Space, relation: Relation) -> NDArray[np.bool_]:
+    """Rows whose questions look at a segment large enough for trees; the others are scanned. bool, ``(count,)``."""
+    if relation.rule != "same category":
+        return np.ones(space.record.count, bool)
+    large = [
+        name is None or Segment(start, stop, code, code + 1).has_trees
+        for code, (name, start, stop) in enumerate(
+            zip(space.record.categories, space.offsets[:-1].tolist(), space.offsets[1:].tolist(), strict=True)
+        )
+    ]
+    return np.repeat(large, np.diff(space.offsets))
+
+
+def _truth(space: Space, relation: Relation, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Score of each query's last true answer, and how many it has: every row scored, block by block."""
+    weighted = space.vectors[rows] * space.facet_weights(relation)
+    own = space.categories_of(rows)
+    looks = np.array([rule_categories(space, relation, row) is not None for row in rows.tolist()])[:, None]
+    best = np.full((len(rows), CALIBRATED_K), -np.inf, np.float32)
+    for start in range(0, space.record.count, BLOCK):
+        some = np.arange(start, min(start + BLOCK, space.record.count))
+        scores = weighted @ space.vectors[start : some[-1] + 1].T
+        scores[rows[:, None] == some] = -np.inf
+        if relation.rule != "any":
+            same = own[:, None] == space.categories_of(some)
+            scores[looks & (~same if relation.rule == "same category" else same)] = -np.inf
+        both = np.hstack([best, scores])
+        best = np.partition(both, both.shape[1] - CALIBRATED_K, axis=1)[:, -CALIBRATED_K:]
+        space.release()
+    answers = np.isfinite(best).sum(axis=1)
+    return np.where(np.isfinite(best), best, np.inf).min(axis=1), answers
+
+
+def _measure(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe) -> tuple[float, float]:
+    """Mean recall and typical seconds of the queries that a plan answers by its own method, not by a scan."""
+    searcher = Searcher(space, relation, replace(plan, seconds_per_query=0.0))  # free, so always preferred to a scan
+    recalls, seconds = [], []
+    asked = zip(probe.rows.tolist(), probe.last.tolist(), probe.answers.tolist(), strict=True)
+    for number, (row, last, answers) in enumerate(asked):
+        if number % RELEASED_AFTER == 0:
+            space.release()
+        found, spent = _ask(searcher, row)
+        if found.method == plan.method:
+            seconds.append(spent)
+            reached = np.count_nonzero(found.scores[:CALIBRATED_K] >= last - ROUNDING)
+            recalls.append(min(reached, answers) / answers if answers else 1.0)
+    if not recalls:
+        return 0.0, math.inf
+    return float(np.mean(recalls)), _typical(seconds)
+
+
+def _typical(seconds: list[float]) -> float:
+    """The lower quartile: what else the machine does lengthens some, and shortens none."""
+    return float(np.quantile(seconds, 0.25))
+
+
+def _ask(searcher: Searcher, row: int) -> tuple[Found, float]:
+    started = time.perf_counter()
+    restriction = Restriction(rule_categories(searcher.space, searcher.relation, row), None, np.asarray([row]))
+    found = searcher.search(searcher.space.vectors[row], CALIBRATED_K + SPARE, restriction)
+    return found, time.perf_counter() - started
 
 
 def random_quantiles(vectors: Vectors, weights: NDArray[np.float32], levels: tuple[float, ...]) -> tuple[float, ...]:

@@ -99,7 +99,7 @@ class Catalog:
             StorageError: The folder cannot be made or written.
         """
         folder = Path(folder)
-        if (folder / DATABASE).is_file() and (folder / DATABASE).stat().st_size > 0:
+        if _holds_tables(folder):
             return cls.open(folder)
         try:
             strangers = [p.name for p in folder.iterdir() if not p.name.startswith((DATABASE, "writer."))]
@@ -341,6 +341,19 @@ def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
 def marks(values: Iterable[object]) -> str:
     """Return as many SQL placeholders as there are values."""
     return ",".join("?" for _ in values)
+
+
+def _holds_tables(folder: Path) -> bool:
+    """Whether there is a database that is more than what a run killed while making it left behind."""
+    database = folder / DATABASE
+    if not database.is_file() or database.stat().st_size == 0:
+        return False
+    with storage_errors(folder):
+        connection = _connect(folder)
+        try:
+            return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        finally:
+            connection.close()
 
 
 def _base(location: bytes, kind: str) -> bytes:

@@ -56,7 +56,7 @@ class Delta:
             weighted: The query times the relation's weights. float32, shape ``(dim,)``.
             rule: What ``categories`` means: the only ones that may answer, or the only ones that may not.
             categories: ``None`` allows all.
-            matching: Keys that pass the filter; ``None`` allows all.
+            matching: Keys that pass the filter, ascending; ``None`` allows all.
             own: Keys of the query's own items, never answers.
 
         Returns:
@@ -67,7 +67,8 @@ class Delta:
             inside = np.array([name in categories for name in self.categories], bool)
             may &= inside if rule == "same category" else ~inside
         if matching is not None:
-            may &= np.isin(self.keys, matching)
+            place = np.searchsorted(matching, self.keys)
+            may &= place < np.searchsorted(matching, self.keys, side="right")
         vectors = self.vectors[may]
         return self.keys[may], vectors @ weighted, vectors
 

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from index.types import Vectors
 
+FIRST = 1000
+"""Answers beyond this rank are no longer traded for variety: time stays within bounds for any count."""
+
 
 def diversify(
     places: list[int],
@@ -34,9 +37,9 @@ def diversify(
     left = list(places)
     chosen: list[int] = []
     closest = np.full(len(scores), -1.0)
-    while left and len(chosen) < count:
+    while left and len(chosen) < min(count, FIRST):
         gains = (1 - diversity) * scores[left] - (diversity * closest[left] if chosen else 0.0)
         best = left.pop(int(np.argmax(gains)))
         chosen.append(best)
         closest = np.maximum(closest, vectors @ (weights * vectors[best]))
-    return chosen
+    return chosen + left[: count - len(chosen)]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.projection import Projection
-from index.spaces import unit_rows
 from index.types import Vectors
 
 SUSPECT = 0.5
@@ -38,19 +37,22 @@ def find_repeats(
     first = np.arange(len(vectors))
     seen = vectors[: named + FIRST]
     suspects = np.triu(_alike(projection, seen), 1)
-    suspects[:named, :named] = False
+    suspects[:, :named] = False
     places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
     if not len(places):
         return first
     raw = raw_of(places)
     same = suspects[np.ix_(places, places)]
     for part in projection.parts:
-        facet = unit_rows(raw[:, part.raw])
-        same &= facet @ facet.T >= part.facet.same
-    for row, place in enumerate(places.tolist()):
-        before = [int(at) for at in places[np.flatnonzero(same[:, row])] if first[at] == at]
-        if before and place >= named:
-            first[place] = before[0]
+        facet = raw[:, part.raw]
+        products = facet @ facet.T
+        lengths = np.sqrt(products.diagonal())
+        lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
+        same &= products >= part.facet.same * np.outer(lengths, lengths)
+    for row in np.flatnonzero(same.any(axis=0)).tolist():  # ascending: those before are settled
+        before = [int(at) for at in places[same[:, row]] if first[at] == at]
+        if before:
+            first[places[row]] = before[0]
     return first
 
 

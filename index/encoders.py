@@ -77,7 +77,7 @@ def card_of(name: str) -> EncoderCard:
 
 
 def load_encoder(name: str) -> Encoder:
-    """Load one encoder, ready to ``prepare`` and ``encode``.
+    """Load one encoder, ready to ``describe`` files.
 
     Raises:
         UnknownNameError: No encoder has this name.

@@ -9,8 +9,9 @@
     name    = attribute name, or id; `back quotes` around names with spaces
     value   = number | word | 'quoted' | "quoted"
 
-``~`` asks whether a text contains another, whatever its case. Names and values reach SQL as
-parameters only.
+``~`` asks whether a text contains another, whatever its case. A number typed without quotes equals the
+number and the text written the same way; ``true`` and ``false`` equal truth values and texts. An item
+without the attribute passes no test but ``is null``. Names and values reach SQL as parameters only.
 """
 
 from __future__ import annotations
@@ -28,8 +29,17 @@ _TOKEN = re.compile(
 )
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _WORDS = {"and", "or", "not", "in", "is", "null"}
-_DEPTH = 50
-"""Nested brackets allowed: beyond any filter a person writes, within SQLite's own limit."""
+_DEPTH = 12
+"""Nested brackets allowed: beyond any filter a person writes, within the 100 entries of SQLite's parser stack."""
+
+_JOINED = 16
+"""Conditions joined side by side; more are joined in groups, since SQLite refuses expressions 1,000 deep."""
+
+_TESTS = 5000
+"""Tests allowed in one filter, each of up to five parameters: within SQLite's limit of 32,766."""
+
+_LARGEST = 2**63 - 1
+"""SQLite's largest integer; numbers beyond are compared as floating point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ def parse_filter(text: str) -> Filter:
     Raises:
         InputError: It is not of the grammar; the message points at the place.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"filter {text!r} is not valid text") from None
     parser = _Parser(text)
     found = parser.either(0)
     parser.end()
@@ -68,7 +82,8 @@ def _tokens(text: str) -> Iterator[_Token]:
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if not match:
-            raise InputError(f"filter {text!r}: cannot read {text[at:].strip()[:20]!r}")
+            place = len(text) - len(text[at:].lstrip())
+            raise InputError(f"filter {text!r}: cannot read {text[place : place + 20]!r} at character {place + 1}")
         kind = match.lastgroup or ""
         value, start = match[kind], match.start(kind)
         if kind == "quoted":
@@ -84,6 +99,7 @@ class _Parser:
         self.text = text
         self.tokens = list(_tokens(text))
         self.place = 0
+        self.tests = 0
 
     def either(self, depth: int) -> Filter:
         if depth > _DEPTH:
@@ -101,10 +117,11 @@ class _Parser:
 
     def factor(self, depth: int) -> Filter:
         if self.take("key", "not"):
-            if depth > _DEPTH:
-                raise InputError(f"filter nests more than {_DEPTH} brackets deep")
-            inner = self.factor(depth + 1)
-            return Filter(f"NOT coalesce({inner.sql}, 0)", inner.parameters, inner.names)
+            negated = True
+            while self.take("key", "not"):
+                negated = not negated
+            inner = self.factor(depth)
+            return Filter(f"({inner.sql} IS {'NOT ' if negated else ''}TRUE)", inner.parameters, inner.names)
         if self.take("mark", "("):
             inner = self.either(depth + 1)
             if not self.take("mark", ")"):
@@ -128,29 +145,41 @@ class _Parser:
         token = self.next("=, !=, <, <=, >, >=, ~, in or is")
         if token.kind != "op":
             raise self.error("=, !=, <, <=, >, >=, ~, in or is", token)
-        return self.comparison(name, token.text, self.value())
+        return self.comparison(name, token.text)
 
     def membership(self, name: str) -> Filter:
         if not self.take("mark", "("):
             raise self.error("'('")
-        tests = [self.comparison(name, "=", self.value())]
+        tests = [self.comparison(name, "=")]
         while self.take("mark", ","):
-            tests.append(self.comparison(name, "=", self.value()))
+            tests.append(self.comparison(name, "="))
         if not self.take("mark", ")"):
             raise self.error("',' or ')'")
         return _joined(tests, " OR ")
 
-    def comparison(self, name: str, operator: str, value: Attribute) -> Filter:
+    def comparison(self, name: str, operator: str) -> Filter:
+        self.tests += 1
+        if self.tests > _TESTS:
+            raise InputError(f"filter has more than {_TESTS} tests; write the attribute into the table instead")
+        value, typed = self.value()
         column = self.column(name)
+        text = Filter(f"CAST({column.sql} AS TEXT)", column.parameters)
         if operator == "~":
-            text = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            return Filter(
-                f"CAST({column.sql} AS TEXT) LIKE ? ESCAPE '\\'", (*column.parameters, f"%{text}%"), column.names
+            return Filter(f"contains({text.sql}, ?)", (*text.parameters, typed), column.names)
+        if typed in ("true", "false") and column.parameters:
+            kind = (
+                f"CASE json_type(i.attributes, ?) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {text.sql} END"
             )
-        if isinstance(value, str):
-            return Filter(f"CAST({column.sql} AS TEXT) {operator} ?", (*column.parameters, value), column.names)
-        if operator in ("=", "!=") or not column.parameters:
-            return Filter(f"{column.sql} {operator} ?", (*column.parameters, value), column.names)
+            return Filter(f"({kind}) {operator} ?", (*column.parameters, *text.parameters, typed), column.names)
+        if isinstance(value, str) or not column.parameters:
+            return Filter(f"{text.sql} {operator} ?", (*text.parameters, typed), column.names)
+        if operator in ("=", "!="):
+            word = "OR" if operator == "=" else "AND"
+            return Filter(
+                f"({column.sql} {operator} ? {word} {text.sql} {operator} ?)",
+                (*column.parameters, value, *text.parameters, typed),
+                column.names,
+            )
         numeric = "json_type(i.attributes, ?) IN ('integer', 'real')"  # SQLite puts every text above every number
         return Filter(
             f"({numeric} AND {column.sql} {operator} ?)", (*column.parameters, *column.parameters, value), column.names
@@ -159,16 +188,20 @@ class _Parser:
     def column(self, name: str) -> Filter:
         if name == "id":
             return Filter("i.id", ())
-        if '"' in name or "\\" in name:
-            raise InputError(f"filter {self.text!r}: a name cannot have quotes in it")
+        if any(c in '"\\' or not c.isprintable() for c in name):
+            raise InputError(f"filter {self.text!r}: a name cannot have quotes or control characters in it")
         return Filter("json_extract(i.attributes, ?)", (f'$."{name}"',), frozenset((name,)))
 
-    def value(self) -> Attribute:
+    def value(self) -> tuple[Attribute, str]:
+        """A value, as a number where it is written as one, and as it was typed."""
         token = self.next("a value")
         if token.kind == "word" and _NUMBER.fullmatch(token.text):
-            return float(token.text) if any(c in token.text for c in ".eE") else int(token.text)
+            whole = not any(c in token.text for c in ".eE")
+            if whole and len(token.text) < 20 and abs(int(token.text)) <= _LARGEST:
+                return int(token.text), token.text
+            return float(token.text), token.text
         if token.kind in ("word", "quoted"):
-            return token.text
+            return token.text, token.text
         raise self.error("a value", token)
 
     def take(self, kind: str, text: str) -> bool:
@@ -199,10 +232,20 @@ class _Parser:
 
 
 def _joined(parts: list[Filter], word: str) -> Filter:
-    if len(parts) == 1:
-        return parts[0]
+    while len(parts) > 1:
+        groups = [parts[at : at + _JOINED] for at in range(0, len(parts), _JOINED)]
+        parts = [group[0] if len(group) == 1 else _together(group, word) for group in groups]
+    return parts[0]
+
+
+def _together(parts: list[Filter], word: str) -> Filter:
     return Filter(
         "(" + word.join(part.sql for part in parts) + ")",
         tuple(parameter for part in parts for parameter in part.parameters),
         frozenset().union(*(part.names for part in parts)),
     )
+
+
+def contains(text: str | None, part: str) -> bool | None:
+    """What ``~`` means: case is ignored in every script; offered to SQLite under this name."""
+    return None if text is None else part.casefold() in text.casefold()

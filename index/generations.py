@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ FORMAT_VERSION = 1
 GENERATIONS = "generations"
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+REDUCER = "reducer.f32"
+REDUCED = "reduced.f32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,15 @@ class SearchPlan:
 
     Attributes:
         digest: Of the relation, to refuse trees of another definition.
-        method: ``"annoy"`` or ``"exact"``.
+        method: ``"annoy"``, ``"reduced"`` or ``"exact"``; see ``index.search``.
         recall: Measured on held-out queries at k = 10, after exact re-ranking; 1.0 when exact.
         measured_on: How many held-out queries.
         trees: Per segment.
         search_k: Nodes that Annoy inspects for one query.
         candidates: Rows that are re-ranked exactly.
-        dim: Dimensions of the reduced copy that the trees are built on.
+        dim: Dimensions of the reduced copy that trees are built on.
         by_category: Whether the trees follow the categories.
-        seconds_per_query: Median of one Annoy query with re-ranking, on this machine.
+        seconds_per_query: Lower quartile of one query by this method, with re-ranking, on this machine; 0 when exact.
         seconds_per_row: Of an exact scan, on this machine.
         random: Quantiles (at ``RANDOM_LEVELS``) of the scores of random pairs.
     """
@@ -109,8 +112,9 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The manifest as it is written."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        """The manifest as it is written, with a checksum of itself."""
+        content = asdict(self)
+        return json.dumps({**content, "checksum": _checksum(content)}, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -122,6 +126,8 @@ class Manifest:
         content = json.loads(text)
         if content["format"] != FORMAT_VERSION:
             raise ValueError(f"format {content['format']}, expected {FORMAT_VERSION}")
+        if content.pop("checksum") != _checksum(content):
+            raise ValueError("its content is not what was written")
         content["spaces"] = {
             name: SpaceRecord(
                 **{
@@ -157,6 +163,12 @@ class Space:
         self.projection = Projection.load(folder / "projection.npz", [card_of(name) for name in record.encoders])
         self._trees: dict[tuple[str, str], Trees] = {}
 
+    def release(self) -> None:
+        """Hand mapped pages back to the system, and close trees: a build reads all rows several times, and
+        would else seem to hold them in memory."""
+        self._trees.clear()
+        _release(self.vectors)
+
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(self.keys, kind="stable")
@@ -180,7 +192,12 @@ class Space:
     def reducer(self, relation: str) -> NDArray[np.float32]:
         """The matrix that maps weighted rows to the copy that trees are built on. float32, ``(dim, reduced)``."""
         plan = self.record.relations[relation]
-        return _mapped(self.folder / relation / "reducer.f32", "<f4", (self.record.dim, plan.dim))
+        return _mapped(self.folder / relation / REDUCER, "<f4", (self.record.dim, plan.dim))
+
+    def reduced(self, relation: str) -> Vectors:
+        """The copy that trees are built on, kept where it is searched itself. float32, ``(count, reduced)``."""
+        plan = self.record.relations[relation]
+        return _mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim))
 
     def trees(self, relation: str, segment: Segment) -> Trees:
         """Open (once) the trees of one segment."""
@@ -321,27 +338,48 @@ def new_generation(catalog: Path) -> Iterator[tuple[int, Path]]:
         _sync(swap)
         os.replace(swap, catalog / CURRENT)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        _discard(catalog, number)
         raise StorageError(
             f"cannot build in {folder}: {error.strerror or error}; the items are kept: "
             f"free some space, then run: {_rebuild(catalog)}"
         ) from error
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        _discard(catalog, number)
         raise
     for old in numbers:
         if old != before:
             shutil.rmtree(generation_folder(catalog, old), ignore_errors=True)
 
 
+def _discard(catalog: Path, number: int) -> None:
+    """Delete a generation that was not finished; one already in use when the interruption came stays."""
+    if current_number(catalog) != number:
+        shutil.rmtree(generation_folder(catalog, number), ignore_errors=True)
+
+
 def _rebuild(catalog: Path) -> str:
     return f"simkin index --rebuild --catalog {catalog}"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     if 0 in shape:
         return np.zeros(shape, dtype)
-    return np.memmap(path, dtype, "r", shape=shape)
+    try:
+        return np.asarray(np.memmap(path, dtype, "r", shape=shape))  # plain arrays are quicker to slice
+    except (OSError, ValueError) as error:  # deleted since the manifest was read
+        raise StaleIndexError(f"{path} cannot be opened ({error}); rebuild with: simkin index --rebuild") from None
+
+
+def _release(mapped: NDArray[Any]) -> None:
+    base: Any = mapped
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)  # clean pages of a file: read again when touched again
 
 
 def _sha256(path: Path) -> str:

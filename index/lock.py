@@ -41,8 +41,11 @@ def writer_lock(catalog: Path) -> Iterator[None]:
         who = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         holder.write_text(json.dumps(who))
         yield
+    except BrokenPipeError:  # whoever read our output went away: no trouble of the disk
+        raise
     except OSError as error:
-        raise StorageError(f"cannot write to {catalog}: {error.strerror or error}") from error
+        place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else catalog
+        raise StorageError(f"{place}: {(error.strerror or str(error)).lower()}; what was committed is kept") from error
     finally:
         lock.release()
 

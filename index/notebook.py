@@ -50,11 +50,15 @@ def _media(hit: Hit) -> str:
 def _picture(path: Path) -> str:
     from PIL import Image, ImageOps
 
-    with Image.open(path) as image:
-        small = ImageOps.exif_transpose(image).convert("RGB")
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-        content = io.BytesIO()
-        small.save(content, "JPEG", quality=80)
+    content = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+            small = ImageOps.exif_transpose(image).convert("RGB")
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+            small.save(content, "JPEG", quality=80)
+    except (Image.DecompressionBombError, SyntaxError, ValueError) as error:  # what Pillow raises beside OSError
+        raise OSError(str(error)) from None
     data = base64.b64encode(content.getvalue()).decode()
     return f"<img src='data:image/jpeg;base64,{data}' alt='{html.escape(path.name, quote=True)}'>"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,18 +19,26 @@ AUTOMATIC_ATTEMPTS = 3
 """Files that could not be read, or whose worker died, are tried this often before being left alone;
 files that were read and found bad are tried again only when they change, or when asked."""
 
+_AGAIN = "(:retry OR (f.stage IN ('read', 'worker') AND f.attempts < :attempts))"
+
 _TEMPORARY = """
 PRAGMA temp_store = FILE;
 DROP TABLE IF EXISTS temp.entries;
 DROP TABLE IF EXISTS temp.todo;
+DROP TABLE IF EXISTS temp.unseen;
 DROP TABLE IF EXISTS temp.gone;
+DROP TABLE IF EXISTS temp.renamed;
+DROP TABLE IF EXISTS temp.redescribed;
 CREATE TEMP TABLE entries (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL, position INTEGER NOT NULL, path BLOB NOT NULL,
     modality TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     attributes TEXT NOT NULL, given BLOB NOT NULL, problem TEXT NOT NULL, UNIQUE (id, position)
 );
 CREATE TEMP TABLE todo (number INTEGER PRIMARY KEY, why TEXT NOT NULL, known BLOB);
+CREATE TEMP TABLE unseen (media INTEGER PRIMARY KEY);
 CREATE TEMP TABLE gone (media INTEGER PRIMARY KEY, item INTEGER, size INTEGER NOT NULL);
+CREATE TEMP TABLE renamed (number INTEGER PRIMARY KEY);
+CREATE TEMP TABLE redescribed (number INTEGER PRIMARY KEY);
 """
 
 
@@ -45,64 +54,164 @@ class Counts:
     unchanged: int = 0
 
 
-def take_in(catalog: Catalog, entries: Iterable[Entry]) -> int:
-    """Note what a source holds in a temporary table, replacing the last one's; return the number of files."""
+def take_in(
+    catalog: Catalog, source: int, entries: Iterable[Entry], *, told: bool = True, retry: bool = False
+) -> tuple[int, int]:
+    """Note in temporary tables where a source and the catalog differ, replacing what the last source left there.
+
+    Both are read side by side, in the order of ids; what is the same on both sides is only counted, so that
+    a source without changes costs one pass and writes nothing. Another order is slower, not wrong.
+
+    Args:
+        source: Key of the source.
+        entries: What it holds now.
+        told: Attributes may have changed where files did not.
+        retry: Known failures will be tried again, whatever they were.
+
+    Returns:
+        Number of files found, and how many of them need nothing.
+    """
     connection = catalog.connection
     connection.executescript(_TEMPORARY)
-    rows = (
-        (e.item_id, e.position, e.path, e.modality, e.size, e.mtime_ns, e.attributes, _digest(e.attributes), e.problem)
-        for e in entries
-    )
+    comparison = _Comparison(catalog, source, told=told, retry=retry)
     with connection:
-        cursor = connection.executemany(
+        connection.executemany(
             "INSERT OR IGNORE INTO entries (id, position, path, modality, size, mtime_ns, attributes, given, problem) "
             "VALUES (?,?,?,?,?,?,?,?,?)",
-            rows,
+            comparison.differing(entries),
         )
-    return cursor.rowcount
+        connection.executemany("INSERT INTO unseen VALUES (?)", ((media,) for media in comparison.unseen))
+    return comparison.found, comparison.same
 
 
-def plan(catalog: Catalog, source: int, unreadable: Iterable[bytes], *, retry: bool) -> Counts:
-    """Compare what ``take_in`` noted with the catalog; move renames, drop what is gone, list what to do.
+class _Comparison:
+    """The pass of ``take_in`` over a source's entries and the catalog's rows."""
+
+    def __init__(self, catalog: Catalog, source: int, *, told: bool, retry: bool) -> None:
+        self.found = self.same = 0
+        self.unseen: list[int] = []
+        self._rows = catalog.connection.execute(
+            "SELECT m.id, m.position, m.path, m.size, m.mtime_ns, m.media, "
+            + ("i.given FROM media m LEFT JOIN items i ON i.item=m.item" if told else "NULL FROM media m")
+            + " WHERE m.source=? ORDER BY m.id, m.position",
+            (source,),
+        )
+        self._lacking = bool(lacking_vectors(catalog.connection))
+        self._again = {
+            media
+            for (media,) in catalog.connection.execute(
+                f"SELECT f.media FROM failures f JOIN media m USING (media) WHERE m.source=:source AND {_AGAIN}",
+                {"source": source, "retry": retry, "attempts": AUTOMATIC_ATTEMPTS},
+            )
+        }
+
+    def differing(self, entries: Iterable[Entry]) -> Iterator[tuple[str, int, bytes, str, int, int, str, bytes, str]]:
+        """Yield entries that are new, changed or to be tried again, as rows of the temporary table."""
+        rows, again, lacking = self._rows, self._again, self._lacking
+        last: Entry | None = None  # counted as the same, until another file of its item turns out to be gone
+        row = next(rows, None)
+        for entry in entries:
+            self.found += 1
+            item_id, position, path, _, size, mtime_ns, attributes, _ = entry
+            while row is not None and (row[0] < item_id or (row[0] == item_id and row[1] < position)):
+                self.unseen.append(row[5])
+                if last is not None and last.item_id == row[0]:
+                    self.same -= 1
+                    yield _noted(last)
+                    last = None
+                row = next(rows, None)
+            if row is not None and row[0] == item_id and row[1] == position:
+                _, _, known_path, known_size, known_ns, media, given = row
+                row = next(rows, None)
+                if (
+                    known_ns == mtime_ns
+                    and known_size == size
+                    and known_path == path
+                    and (given is None or position or given == digest(attributes))
+                    and media not in again
+                    and not lacking
+                ):
+                    self.same += 1
+                    if not position:
+                        last = entry
+                    continue
+            yield _noted(entry)
+        while row is not None:
+            self.unseen.append(row[5])
+            if last is not None and last.item_id == row[0]:
+                self.same -= 1
+                yield _noted(last)
+                last = None
+            row = next(rows, None)
+
+
+def _noted(entry: Entry) -> tuple[str, int, bytes, str, int, int, str, bytes, str]:
+    return (*entry[:7], digest(entry.attributes), entry.problem)
+
+
+def lacking_vectors(connection: sqlite3.Connection) -> int:
+    """How many vectors the catalog's media lack: an encoder was added, or unusable ones were dropped."""
+    (held,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
+    owed = connection.execute(
+        "SELECT m.held * c.encoders FROM (SELECT modality, count(*) AS held FROM media WHERE item IS NOT NULL "
+        "GROUP BY modality) m JOIN (SELECT modality, count(*) AS encoders FROM encoders GROUP BY modality) c "
+        "USING (modality)"
+    )
+    return sum(int(count) for (count,) in owed) - int(held)
+
+
+def plan(catalog: Catalog, source: int, found: int, same: int, unknown: Iterable[bytes], *, retry: bool) -> Counts:
+    """Act on what ``take_in`` noted: move renames, drop what is gone, list what to do.
 
     Renames, removals and changed attributes are committed here, in one transaction. What must be read
     is left in the temporary table ``todo``.
 
     Args:
         source: Key of the source.
-        unreadable: Folders below it that could not be listed: what the catalog knows there is kept.
+        found: Number of its files.
+        same: How many of them need nothing.
+        unknown: Folders below it that could not be listed: what the catalog knows there is kept.
         retry: Try known failures again, whatever they were.
     """
-    counts = Counts()
     connection = catalog.connection
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM entries) OR EXISTS (SELECT 1 FROM unseen)").fetchone()[0]:
+        return Counts(unchanged=same)
+    counts = Counts()
     with connection:
-        sequence = catalog.next_sequence()
+        sequence = catalog.sequence + 1
         connection.execute(
-            "INSERT INTO gone SELECT m.media, m.item, m.size FROM media m WHERE m.source=? AND NOT EXISTS "
-            "(SELECT 1 FROM entries e WHERE e.id=m.id AND e.position=m.position)",
-            (source,),
+            "INSERT INTO gone SELECT m.media, m.item, m.size FROM unseen u JOIN media m USING (media) WHERE NOT EXISTS "
+            "(SELECT 1 FROM entries e WHERE e.id=m.id AND e.position=m.position)"
         )
-        for folder in unreadable:
+        for folder in unknown:
             connection.execute(
                 "DELETE FROM gone WHERE media IN (SELECT media FROM media WHERE source=? AND path>=? AND path<?)",
-                (source, folder, folder[:-1] + b"0" if folder else b"\xff"),  # "0" is what follows "/"
+                (source, folder, folder[:-1] + b"0"),  # "0" is what follows "/"
             )
-        counts.renamed = _move_renamed(catalog, source)
+        moved = _move_renamed(catalog, source)
         counts.removed = _drop_gone(connection, sequence)
         described = _describe_again(connection, source, sequence)
         _list_todo(connection, source, retry=retry)
+        busy = 0
         for why, number in connection.execute("SELECT why, count(*) FROM todo GROUP BY why"):
             setattr(counts, why, number)
-        total = connection.execute("SELECT count(*) FROM entries").fetchone()[0]
-        counts.unchanged = total - counts.added - counts.changed - counts.retried - counts.renamed - described
-        counts.changed += described
-        if not (counts.renamed or counts.removed or described):
-            catalog.set_setting("sequence", str(sequence - 1))  # nothing happened: readers keep what they have
+            busy += number
+        (counts.renamed,) = connection.execute(
+            "SELECT count(*) FROM renamed WHERE number NOT IN (SELECT number FROM todo)"
+        ).fetchone()
+        (redescribed,) = connection.execute(
+            "SELECT count(*) FROM redescribed WHERE number NOT IN (SELECT number FROM todo) "
+            "AND number NOT IN (SELECT number FROM renamed)"
+        ).fetchone()
+        counts.changed += redescribed
+        counts.unchanged = found - busy - counts.renamed - redescribed
+        if moved or counts.removed or described:
+            catalog.set_setting("sequence", str(sequence))
     return counts
 
 
 @lru_cache(maxsize=1024)
-def _digest(attributes: str) -> bytes:
+def digest(attributes: str) -> bytes:
     return hashlib.blake2b(attributes.encode("utf-8", "replace"), digest_size=8).digest()
 
 
@@ -113,22 +222,22 @@ def _move_renamed(catalog: Catalog, source: int) -> int:
         return 0
     location, kind = connection.execute("SELECT location, kind FROM sources WHERE source=?", (source,)).fetchone()
     candidates = connection.execute(
-        "SELECT e.id, e.position, e.path, e.size, e.mtime_ns FROM entries e "
+        "SELECT e.number, e.id, e.position, e.path, e.modality, e.size, e.mtime_ns FROM entries e "
         "WHERE e.problem='' AND e.size IN (SELECT size FROM gone WHERE item IS NOT NULL) AND NOT EXISTS "
         "(SELECT 1 FROM media m WHERE m.source=? AND m.id=e.id AND m.position=e.position)",
         (source,),
     ).fetchall()
     moved = 0
-    for item_id, position, path, size, mtime_ns in candidates:
+    for number, item_id, position, path, modality, size, mtime_ns in candidates:
         try:
-            digest = content_digest(absolute(location, kind, path))
+            content = content_digest(absolute(location, kind, path))
         except MediaError:
             continue  # it will be tried, and fail, as a new file
         match = connection.execute(
             "SELECT g.media, g.item FROM gone g JOIN media m USING (media) JOIN items i ON i.item=g.item "
-            "WHERE g.size=? AND m.digest=? AND m.position=? AND (i.id=? OR NOT EXISTS "
+            "WHERE g.size=? AND m.digest=? AND m.position=? AND m.modality=? AND (i.id=? OR NOT EXISTS "
             "(SELECT 1 FROM items j WHERE j.id=?)) ORDER BY g.media LIMIT 1",
-            (size, digest, position, item_id, item_id),
+            (size, content, position, modality, item_id, item_id),
         ).fetchone()
         if match:
             media, item = match
@@ -137,6 +246,7 @@ def _move_renamed(catalog: Catalog, source: int) -> int:
             )
             connection.execute("UPDATE items SET id=? WHERE item=?", (item_id, item))
             connection.execute("DELETE FROM gone WHERE media=?", (media,))
+            connection.execute("INSERT INTO renamed VALUES (?)", (number,))
             moved += 1
     return moved
 
@@ -158,11 +268,12 @@ def _drop_gone(connection: sqlite3.Connection, sequence: int) -> int:
 def _describe_again(connection: sqlite3.Connection, source: int, sequence: int) -> int:
     """Attributes that the source now says otherwise; the files' own tags stay underneath."""
     rows = connection.execute(
-        "SELECT i.item, e.attributes, e.given FROM entries e JOIN items i ON i.id=e.id "
-        "WHERE i.source=? AND e.position=0 AND i.given<>e.given",
+        "SELECT i.item, e.number, e.attributes, e.given FROM entries e JOIN items i ON i.id=e.id "
+        "WHERE i.source=? AND e.position=0 AND (i.given<>e.given OR i.item IN (SELECT item FROM gone))",
         (source,),
     ).fetchall()
-    for item, attributes, given in rows:
+    for item, number, attributes, given in rows:
+        connection.execute("INSERT INTO redescribed VALUES (?)", (number,))
         connection.execute("UPDATE items SET given=?, changed=? WHERE item=?", (given, sequence, item))
         merge_attributes(connection, item, attributes)
     return len(rows)
@@ -183,11 +294,7 @@ def merge_attributes(connection: sqlite3.Connection, item: int, given: str) -> N
 
 def _list_todo(connection: sqlite3.Connection, source: int, *, retry: bool) -> None:
     lacking = ""
-    held = connection.execute("SELECT count(*) FROM vectors").fetchone()[0]
-    owed = connection.execute(
-        "SELECT count(*) FROM media m JOIN encoders c ON c.modality=m.modality WHERE m.item IS NOT NULL"
-    ).fetchone()[0]
-    if held != owed:  # an encoder was added, or a run was killed before it came to these
+    if lacking_vectors(connection):
         lacking = (
             "OR (f.media IS NULL AND EXISTS (SELECT 1 FROM encoders c WHERE c.modality=e.modality AND NOT EXISTS "
             "(SELECT 1 FROM vectors v WHERE v.media=m.media AND v.encoder=c.encoder)))"
@@ -199,18 +306,22 @@ def _list_todo(connection: sqlite3.Connection, source: int, *, retry: bool) -> N
         "FROM entries e LEFT JOIN media m ON m.source=:source AND m.id=e.id AND m.position=e.position "
         "LEFT JOIN failures f ON f.media=m.media "
         "WHERE m.media IS NULL OR m.size<>e.size OR m.mtime_ns<>e.mtime_ns OR m.path<>e.path "
-        "OR (f.media IS NOT NULL AND e.problem='' AND (:retry OR (f.stage IN ('read', 'worker') "
-        f"AND f.attempts<:attempts))) {lacking}",
+        f"OR (f.media IS NOT NULL AND e.problem='' AND {_AGAIN}) {lacking}",
         {"source": source, "retry": retry, "attempts": AUTOMATIC_ATTEMPTS},
     )
 
 
 def source_key(catalog: Catalog, location: bytes, kind: str, metadata: Path | None) -> int:
     """Return the key of a source, making it when it is new, inside the caller's transaction."""
-    told = None if metadata is None else str(metadata.absolute()).encode("utf-8", "surrogateescape")
+    told = None if metadata is None else os.fsencode(metadata.absolute())
+    known = catalog.connection.execute(
+        "SELECT source, metadata FROM sources WHERE location=? AND kind=?", (location, kind)
+    ).fetchone()
+    if known and told in (None, known[1]):
+        return int(known[0])
     row = catalog.connection.execute(
         "INSERT INTO sources (location, kind, metadata) VALUES (?, ?, ?) ON CONFLICT (location) DO UPDATE "
-        "SET metadata=coalesce(excluded.metadata, metadata) RETURNING source",
+        "SET kind=excluded.kind, metadata=coalesce(excluded.metadata, metadata) RETURNING source",
         (location, kind, told),
     ).fetchone()
     return int(row[0])

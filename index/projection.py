@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.errors import StaleIndexError
 from index.spaces import FacetSpace, fit_space, unit_rows
 from index.types import EncoderCard, Facet, Vectors
 
@@ -62,13 +63,20 @@ class Projection:
 
     @classmethod
     def load(cls, path: Path, cards: Sequence[EncoderCard]) -> Projection:
-        """Read what ``save`` wrote, for the same encoders."""
-        with np.load(path) as arrays:
-            spaces = {
-                facet.name: FacetSpace(*(arrays[f"{facet.name}.{key}"] for key in _KEYS))
-                for card in cards
-                for facet in card.facets
-            }
+        """Read what ``save`` wrote, for the same encoders.
+
+        Raises:
+            StaleIndexError: The file is gone or not what was written.
+        """
+        try:
+            with np.load(path) as arrays:
+                spaces = {
+                    facet.name: FacetSpace(*(arrays[f"{facet.name}.{key}"] for key in _KEYS))
+                    for card in cards
+                    for facet in card.facets
+                }
+        except (OSError, ValueError, KeyError) as error:
+            raise StaleIndexError(f"{path} cannot be read ({error}); rebuild with: simkin index --rebuild") from None
         return cls(_places(cards, spaces))
 
 

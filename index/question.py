@@ -13,7 +13,7 @@ from index.build import raw_vectors
 from index.catalog import Catalog
 from index.delta import Delta
 from index.encoders import card_of, load_encoder, modality_of
-from index.errors import InputError, MediaError
+from index.errors import InputError, MediaError, UnknownNameError
 from index.generations import Generation, Space
 from index.relations import Relation
 from index.spaces import unit_rows
@@ -76,7 +76,9 @@ def make_question(
             total[part.own] = unit_rows(total[None, part.own])[0]
         if not total.any():
             raise InputError("the items of this query cancel each other out; change their weights")
-        categories, notes = _categories(catalog, query, relation, keys[: len(query.items)])
+        categories, notes = _categories(
+            catalog, query, relation, space, deltas[space.modality], keys[: len(query.items)]
+        )
         return Question(space, total, projected, tuple(keys), described, categories, notes)
     raise InputError(f"relation {relation.name!r} cannot answer this: {'; '.join(dict.fromkeys(problems))}")
 
@@ -122,21 +124,26 @@ def _encode(catalog: Catalog, space: Space, path: Path) -> Vector:
         catalog.check_fingerprint(name, card_of(name).fingerprint)
         encoder = load_encoder(name)
         try:
-            raw.append(encoder.encode([encoder.prepare(path)])[0])
+            raw.append(encoder.describe(path))
         except MediaError as error:
             raise MediaError(error.stage, f"{path}: {error.reason}") from None
     return np.concatenate(raw)
 
 
 def _categories(
-    catalog: Catalog, query: Query, relation: Relation, keys: list[int]
+    catalog: Catalog, query: Query, relation: Relation, space: Space, delta: Delta, keys: list[int]
 ) -> tuple[frozenset[str | None] | None, tuple[str, ...]]:
     """Categories that the rule looks at, and a note when it cannot look."""
     if relation.rule == "any":
         return None, ()
-    known: set[str | None] = set(catalog.categories_of(keys)) if query.category is None else {query.category}
-    if known and None not in known:
-        return frozenset(known), ()
+    if query.category is not None:
+        known = {*space.record.categories, *delta.categories.tolist()} - {None}
+        if query.category in known:
+            return frozenset((query.category,)), ()
+        return frozenset((query.category,)), (str(UnknownNameError.of("category", query.category, known)),)
+    found: set[str | None] = set(catalog.categories_of(keys))
+    if found and None not in found:
+        return frozenset(found), ()
     side = "inside its category" if relation.rule == "same category" else "in other categories"
     mend = "--category" if query.files else "a column 'category' in the table, or folders by kind"
     return None, (f"the query has no category, so {relation.name} looked everywhere, not {side}; it takes {mend}",)

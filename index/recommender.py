@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,23 +13,24 @@ from numpy.typing import NDArray
 
 from index.answers import Answer, Hit, Query
 from index.build import fingerprints
-from index.catalog import Catalog
+from index.catalog import Catalog, chunks, marks, storage_errors
 from index.delta import Delta, read_delta
 from index.diversity import diversify
 from index.duplicates import find_repeats
-from index.errors import InputError, UnknownNameError
-from index.filters import parse_filter
+from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
+from index.filters import contains, parse_filter
 from index.generations import RANDOM_LEVELS, Generation, Space, current_number, open_generation
 from index.question import Question, make_question, raw_of_items
 from index.relations import Relation, relation_named
-from index.search import Restriction, Searcher
-from index.types import Modality, Vector, Vectors
-
-SPARE = 10
-"""Answers fetched beyond those asked for, to stand in for near-duplicates that are collapsed."""
+from index.search import SPARE, Restriction, Searcher
+from index.types import Modality, Vectors
 
 POOL = 5
 """With diversity, so many times the answers asked for are chosen from."""
+
+
+FILTERS_KEPT = 16
+"""Filters whose matches are remembered until the catalog changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,23 @@ class _Pool:
     scores: NDArray[np.float32]
     vectors: Vectors
     method: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What was found for one question.
+
+    Attributes:
+        question: The question.
+        pool: All candidates.
+        chosen: Places in the pool that become hits, best first.
+        hidden: For a place, those of the near-duplicates that it stands for.
+    """
+
+    question: Question
+    pool: _Pool
+    chosen: list[int]
+    hidden: dict[int, list[int]]
 
 
 class Recommender:
@@ -55,7 +74,8 @@ class Recommender:
         self._generation: Generation | None = None
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
-        self._matching = lru_cache(maxsize=64)(self._read_matching)
+        self._matching = lru_cache(FILTERS_KEPT)(self._read_matching)
+        self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
 
     @property
     def generation(self) -> Generation:
@@ -65,17 +85,26 @@ class Recommender:
             NotBuiltError: None was built yet.
             StaleIndexError: It does not fit the catalog, or is damaged.
         """
-        number, version = current_number(self.catalog.folder), self.catalog.sequence
+        while True:
+            number, version = current_number(self.catalog.folder), self.catalog.sequence
+            if self._generation is not None and (number, version) == (self._number, self._version):
+                return self._generation
+            try:
+                self._follow(number, version)
+            except (NotBuiltError, StaleIndexError):
+                if current_number(self.catalog.folder) == number:
+                    raise  # else a writer has just replaced and deleted what was being opened
+
+    def _follow(self, number: int, version: int) -> None:
         if self._generation is None or number != self._number:
+            self._number = -1
             self._generation = open_generation(self.catalog.folder, fingerprints(self.catalog))
             self._searchers.clear()
-            self._version = -1
-        if version != self._version or number != self._number:
-            self._matching.cache_clear()
-            for modality, space in self._generation.spaces.items():
-                self._deltas[modality] = read_delta(self.catalog, self._generation.manifest.sequence, space)
-        self._number, self._version = number, version
-        return self._generation
+        self._matching.cache_clear()
+        self._mask.cache_clear()
+        for modality, space in self._generation.spaces.items():
+            self._deltas[modality] = read_delta(self.catalog, self._generation.manifest.sequence, space)
+        self._number, self._version = self._generation.manifest.number, version
 
     def ask(self, query: Query) -> Answer:
         """Answer one question.
@@ -85,32 +114,56 @@ class Recommender:
             InputError: The question makes no sense: no items, k below 1, a filter that is none.
             MediaError: A file asked about cannot be read.
             NotBuiltError, StaleIndexError: See ``generation``.
+            StorageError: The database cannot be read.
         """
+        found, generation = self._find(query)
+        plan = found.question.space.record.relations[query.relation]
+        return Answer(
+            query=query,
+            method=found.pool.method,
+            recall=1.0 if found.pool.method == "exact" else plan.recall,
+            generation=generation.manifest.number,
+            hits=tuple(self._hits(found, relation_named(query.relation))),
+            notes=found.question.notes,
+        )
+
+    def scores(self, query: Query) -> list[tuple[str, float]]:
+        """Answer one question with item ids and scores alone, best first: what ``ask`` finds, in less time.
+
+        Raises:
+            As ``ask``.
+        """
+        found, _ = self._find(query, naming=False)
+        keys = found.pool.keys[found.chosen].tolist()
+        ids = self._ids_of(keys)
+        scores = found.pool.scores[found.chosen].tolist()
+        return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
+
+    def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
         relation = relation_named(query.relation)
-        if query.k < 1:
-            raise InputError(f"k must be at least 1, not {query.k}")
-        if not 0 <= query.diversity <= 1:
-            raise InputError(f"diversity must lie between 0 and 1, not {query.diversity}")
-        if not query.items and not query.files:
-            raise InputError("a query names at least one item or file")
-        generation = self.generation
+        _check(query)
+        with storage_errors(self.catalog.folder):
+            generation = self.generation
+            try:
+                return self._answer(generation, relation, query, naming), generation
+            except StaleIndexError:
+                if current_number(self.catalog.folder) == generation.manifest.number:
+                    raise
+                generation = self.generation  # trees were deleted before they were opened: a newer one is there
+                return self._answer(generation, relation, query, naming), generation
+
+    def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> _Choice:
         question = make_question(self.catalog, generation, self._deltas, relation, query)
         count = (query.k * POOL if query.diversity else query.k) + SPARE
         while True:
             pool, exhausted = self._candidates(question, relation, query, count)
-            chosen, hidden = self._choose(question, relation, pool, query)
+            few = not naming and not query.diversity  # who nobody names is compared only where it can be an answer
+            chosen, hidden = self._choose(question, relation, pool, query, query.k if few else count)
+            if few and len(chosen) < query.k:
+                chosen, hidden = self._choose(question, relation, pool, query, count)
             if exhausted or len(chosen) >= query.k:
-                break
+                return _Choice(question, pool, chosen, hidden)
             count *= 4  # many near-duplicates were collapsed
-        plan = question.space.record.relations[relation.name]
-        return Answer(
-            query=query,
-            method=pool.method,
-            recall=1.0 if pool.method == "exact" else plan.recall,
-            generation=generation.manifest.number,
-            hits=tuple(self._hits(question, relation, pool, chosen, hidden)),
-            notes=question.notes,
-        )
 
     def resolve(self, name: str) -> str | Path:
         """Tell what a name means: an item's id, a file that belongs to an item, or a file outside.
@@ -124,11 +177,13 @@ class Recommender:
         try:
             self.catalog.keys_of([name])
             return name
-        except UnknownNameError:
+        except (UnknownNameError, UnicodeEncodeError) as unknown:  # a file's name may hold bytes that are no text
             path = Path(name)
-            if not path.is_file():
+            if _is_file(path):
+                return self.catalog.id_at(path) or path
+            if isinstance(unknown, UnknownNameError):
                 raise
-            return self.catalog.id_at(path) or path
+            raise UnknownNameError.of("item", name, ()) from None
 
     def query(
         self,
@@ -173,10 +228,10 @@ class Recommender:
         )
 
     def item_ids(self, modality: Modality) -> list[str]:
-        """Ids of all items that have media of one modality, in id order."""
+        """Ids of all items that have vectors of one modality, in id order: those that can be asked about."""
         rows = self.catalog.connection.execute(
-            "SELECT id FROM items i WHERE EXISTS (SELECT 1 FROM media m WHERE m.item=i.item AND m.modality=?) "
-            "ORDER BY id",
+            "SELECT id FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors USING (media) "
+            "WHERE m.item=i.item AND m.modality=?) ORDER BY id",
             (modality,),
         )
         return [row[0] for row in rows]
@@ -185,14 +240,7 @@ class Recommender:
         """The ``count`` best of generation and delta together, and whether there are no more."""
         space = question.space
         delta = self._deltas[space.modality]
-        matching = self._matching(query.where) if query.where else None
-        mask = None
-        if matching is not None:
-            mask = np.zeros(space.record.count, bool)
-            rows = space.rows_of(matching)
-            mask[rows[rows >= 0]] = True
         rows = space.rows_of(np.asarray(question.own, np.int64))
-        excluded = np.union1d(delta.masked, rows[rows >= 0])
         allowed = None
         if question.categories is not None:
             inside = np.array([name in question.categories for name in space.record.categories], bool)
@@ -201,36 +249,67 @@ class Recommender:
         if key not in self._searchers:
             self._searchers[key] = Searcher(space, relation)
         searcher = self._searchers[key]
-        found = searcher.search(question.vector, count, Restriction(allowed, mask, excluded))
-        beside = delta.search(
-            searcher.weights * question.vector, relation.rule, question.categories, matching, question.own
-        )
-        keys = np.concatenate([space.keys[found.rows], beside[0]])
-        scores = np.concatenate([found.scores, beside[1]])
-        vectors = np.concatenate([space.vectors[found.rows], beside[2]])
-        order = np.lexsort((keys, -scores))[:count]
-        return _Pool(keys[order], scores[order], vectors[order], found.method), len(found.rows) < count
+        restriction = Restriction(allowed, self._mask(query.where, space.modality), np.unique(rows[rows >= 0]))
+        found = searcher.search(question.vector, count, restriction)
+        keys, scores, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
+        if len(delta.keys):
+            beside = delta.search(
+                searcher.weights * question.vector,
+                relation.rule,
+                question.categories,
+                self._matching(query.where) if query.where else None,
+                question.own,
+            )
+            keys = np.concatenate([keys, beside[0]])
+            scores = np.concatenate([scores, beside[1]])
+            vectors = np.concatenate([vectors, beside[2]])
+            order = np.lexsort((keys, -scores))[:count]
+            exhausted = len(found.rows) < count and len(order) == len(keys)
+            return _Pool(keys[order], scores[order], vectors[order], found.method), exhausted
+        return _Pool(keys, scores, vectors, found.method), len(keys) < count
+
+    def _read_mask(self, where: str, modality: Modality) -> NDArray[np.bool_] | None:
+        """Rows of the generation that pass a filter and are neither outdated nor removed; ``None`` for all."""
+        assert self._generation is not None
+        space, masked = self._generation.spaces[modality], self._deltas[modality].masked
+        if not where and not len(masked):
+            return None
+        mask = np.full(space.record.count, not where)
+        if where:
+            rows = space.rows_of(self._matching(where))
+            mask[rows[rows >= 0]] = True
+        mask[masked] = False
+        return mask
 
     def _read_matching(self, where: str) -> NDArray[np.int64]:
-        """Keys of the items that pass a filter; a filter that nothing passes is checked for misspelt names."""
+        """Keys of the items that pass a filter, ascending; one that nothing passes is checked for misspelt names."""
         condition = parse_filter(where)
-        execute = self.catalog.connection.execute
-        rows = execute(f"SELECT item FROM items i WHERE {condition.sql}", condition.parameters)
+        connection = self.catalog.connection
+        connection.create_function("contains", 2, contains, deterministic=True)
+        rows = connection.execute(f"SELECT item FROM items i WHERE {condition.sql} ORDER BY item", condition.parameters)
         found = np.fromiter((row[0] for row in rows), np.int64)
         if not len(found):
-            known = {name for (name,) in execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")}
-            for name in condition.names:
-                if name not in known:
-                    raise UnknownNameError.of("attribute", name, known | {"id"})
+            every = connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
+            known = {"id", *(name for (name,) in every)}
+            for name in sorted(condition.names - known):
+                raise UnknownNameError.of("attribute", name, known)
         return found
 
     # From candidates to hits
 
+    def _ids_of(self, keys: list[int]) -> dict[int, str]:
+        ids: dict[int, str] = {}
+        for some in chunks(keys):
+            ids.update(
+                self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
+            )
+        return ids
+
     def _choose(
-        self, question: Question, relation: Relation, pool: _Pool, query: Query
+        self, question: Question, relation: Relation, pool: _Pool, query: Query, count: int
     ) -> tuple[list[int], dict[int, list[int]]]:
-        """Places in the pool that become hits, and the near-duplicates that each one stands for."""
-        places = list(range(len(pool.keys)))
+        """Places among the pool's first that become hits, and the near-duplicates that each one stands for."""
+        places = list(range(min(count, len(pool.keys))))
         hidden: dict[int, list[int]] = {}
         space = question.space
         if not query.duplicates:
@@ -244,7 +323,7 @@ class Recommender:
                 before = int(np.sum(wanted < own))
                 return np.vstack([raw[:before], files, raw[before:]])
 
-            together = np.vstack([question.named, pool.vectors])
+            together = np.vstack([question.named, pool.vectors[:count]])
             first = find_repeats(space.projection, together, named, raw_of)[named:] - named
             places = [place for place in places if first[place] == place]
             for place, leader in enumerate(first.tolist()):
@@ -255,28 +334,27 @@ class Recommender:
             places = diversify(places, pool.scores, pool.vectors, weights, query.k, query.diversity)
         return places[: query.k], hidden
 
-    def _hits(
-        self, question: Question, relation: Relation, pool: _Pool, chosen: list[int], hidden: dict[int, list[int]]
-    ) -> list[Hit]:
-        space = question.space
-        wanted = [*chosen, *(place for leader in chosen for place in hidden.get(leader, []))]
-        items = self.catalog.items([int(pool.keys[place]) for place in wanted])
-        weighted = space.facet_weights(relation) * question.vector
-        quantiles = space.record.relations[relation.name].random
+    def _hits(self, found: _Choice, relation: Relation) -> list[Hit]:
+        space, pool = found.question.space, found.pool
+        wanted = [*found.chosen, *(place for leader in found.chosen for place in found.hidden.get(leader, []))]
+        items = self.catalog.items(pool.keys[wanted].tolist())
+        scores = pool.scores[found.chosen]
+        closer_than = np.interp(scores, space.record.relations[relation.name].random, RANDOM_LEVELS).tolist()
+        weighted = space.facet_weights(relation) * found.question.vector
+        shares = _shares(space, relation, pool.vectors[found.chosen] * weighted)
         hits: list[Hit] = []
-        for place in chosen:
+        for at, place in enumerate(found.chosen):
             item = items.get(int(pool.keys[place]))
             if item is None:  # removed a moment ago
                 continue
-            score = float(pool.scores[place])
-            copies = [items.get(int(pool.keys[other])) for other in hidden.get(place, [])]
+            copies = [items.get(int(pool.keys[other])) for other in found.hidden.get(place, [])]
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
                     item_id=item.item_id,
-                    score=score,
-                    closer_than=float(np.interp(score, quantiles, RANDOM_LEVELS)),
-                    facets=_shares(space, relation, weighted * pool.vectors[place]),
+                    score=float(scores[at]),
+                    closer_than=closer_than[at],
+                    facets=shares[at],
                     paths=item.paths,
                     attributes=item.attributes,
                     duplicates=tuple(copy.item_id for copy in copies if copy),
@@ -285,12 +363,30 @@ class Recommender:
         return hits
 
 
-def _shares(space: Space, relation: Relation, products: Vector) -> dict[str, float]:
-    """Each facet's share of a score; facets that speak against it count as none."""
-    parts = {
-        part.facet.name: max(0.0, float(products[part.own].sum()))
-        for part in space.projection.parts
-        if part.facet.name in relation.weights
-    }
-    total = sum(parts.values())
-    return {name: round(value / total, 4) if total else 0.0 for name, value in parts.items()}
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file
+        return False
+
+
+def _check(query: Query) -> None:
+    if query.k < 1:
+        raise InputError(f"k must be at least 1, not {query.k}")
+    if not 0 <= query.diversity <= 1:
+        raise InputError(f"diversity must lie between 0 and 1, not {query.diversity}")
+    if not query.items and not query.files:
+        raise InputError("a query names at least one item or file")
+    for name, weight in (*query.items, *query.files, *query.negatives):
+        if not math.isfinite(weight):
+            raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")
+
+
+def _shares(space: Space, relation: Relation, products: Vectors) -> list[dict[str, float]]:
+    """Each facet's share of each score; facets that speak against it count as none."""
+    parts = [part for part in space.projection.parts if part.facet.name in relation.weights]
+    sums = np.maximum(np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1), 0.0)
+    totals = sums.sum(axis=1, keepdims=True)
+    shares = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0).astype(float).round(4)
+    names = [part.facet.name for part in parts]
+    return [dict(zip(names, row, strict=True)) for row in shares.tolist()]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from index.encoders import modality_of
+from index.errors import InputError
 from index.schema import DATABASE
 from index.types import Modality
+
+REPEATED = 1_000_000
+"""Position given to media whose id was used before (plus a row number): listed as a failure, never indexed."""
 
 
 class Entry(NamedTuple):
@@ -36,7 +42,7 @@ class Entry(NamedTuple):
 
 
 def scan_folder(
-    root: bytes, attributes_of: Callable[[str, str], str], unreadable: Callable[[bytes, OSError], None]
+    root: bytes, attributes_of: Callable[[str, str], str], unknown: Callable[[bytes], None]
 ) -> Iterator[Entry]:
     """Walk a folder, names in byte order, following links but entering no folder twice.
 
@@ -46,10 +52,53 @@ def scan_folder(
         root: The folder, absolute.
         attributes_of: Given an item's id and the name of the folder it lies in (empty at the top),
             its attributes as a JSON object.
-        unreadable: Told of each folder, relative to the root, that could not be listed, and why.
+        unknown: Told of each folder below the root, ending in ``/``, of whose content nothing is known now.
+            One that cannot be listed is an entry with a problem, too; a link to a folder that is gone is not.
+
+    Raises:
+        InputError: The root itself cannot be listed.
     """
     visited: set[tuple[int, int]] = set()
-    yield from _walk(root, b"", b"", attributes_of, unreadable, visited)
+    modalities: dict[bytes, Modality | None] = {}
+    try:
+        open_folders = [(b"", "", iter(_listing(root, visited)))]
+    except OSError as error:
+        raise InputError(f"cannot list {entry_id(root)}: {_plain(error)}") from None
+    while open_folders:
+        below, folder, listing = open_folders[-1]
+        for entry in listing:
+            name = entry.name
+            path = below + name
+            if _is_folder(entry):
+                try:
+                    open_folders.append((path + b"/", entry_id(name), iter(_listing(entry.path, visited))))
+                    break
+                except OSError as error:
+                    unknown(path + b"/")
+                    reason = f"the folder cannot be listed: {_plain(error)}"
+                    yield unreadable(entry_id(path) + "/", 0, path + b"/", "image", "{}", reason)
+                    continue
+            suffix = name[name.rfind(b".") :]
+            if suffix not in modalities:
+                modalities[suffix] = modality_of(os.fsdecode(suffix))
+            modality = modalities[suffix]
+            if modality is None:
+                if entry.is_symlink() and not os.path.exists(entry.path):
+                    unknown(path + b"/")
+                continue
+            item_id = path.decode("utf-8", "backslashreplace")
+            attributes = attributes_of(item_id, folder)
+            try:
+                status = entry.stat()
+            except OSError as error:  # a dangling link, a loop of links, a file that went away
+                yield Entry(item_id, 0, path, modality, -1, 0, attributes, _plain(error))
+                continue
+            if "\\" in item_id and item_id.encode() != path and os.path.lexists(os.path.join(root, item_id.encode())):
+                yield unreadable(item_id, REPEATED, path, modality, attributes, f"another file is named {item_id!r}")
+                continue
+            yield Entry(item_id, 0, path, modality, status.st_size, status.st_mtime_ns, attributes)
+        else:
+            open_folders.pop()
 
 
 def entry_id(path: bytes) -> str:
@@ -57,44 +106,38 @@ def entry_id(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
-def _walk(
-    folder: bytes,
-    below: bytes,
-    name: bytes,
-    attributes_of: Callable[[str, str], str],
-    unreadable: Callable[[bytes, OSError], None],
-    visited: set[tuple[int, int]],
-) -> Iterator[Entry]:
+def unreadable(
+    item_id: str, position: int, path: bytes, modality: Modality | None, attributes: str, problem: str
+) -> Entry:
+    """Return the entry of something that cannot be read; another problem counts as a change."""
+    stamp = zlib.crc32(problem.encode("utf-8", "replace"))
+    return Entry(item_id, position, path, modality or "image", -1, stamp, attributes, problem)
+
+
+def _listing(folder: bytes, visited: set[tuple[int, int]]) -> list[os.DirEntry[bytes]]:
+    """What lies in a folder, by name; nothing when it was visited before or is a catalog."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in visited:
+        return []
+    visited.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as listing:
+        found = [entry for entry in listing if entry.name[0] != _DOT]
+    found.sort(key=_name)
+    if os.path.exists(os.path.join(folder, _DATABASE)) and os.path.exists(os.path.join(folder, b"writer.json")):
+        return []
+    return found
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in visited:
-            return
-        visited.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as listing:
-            found = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        unreadable(below, error)
-        return
-    if any(entry.name == DATABASE.encode() for entry in found):
-        return
-    text = entry_id(name)
-    for entry in found:
-        if entry.name.startswith(b"."):
-            continue
-        path = below + entry.name
-        modality = modality_of(os.fsdecode(entry.name))
-        try:
-            if entry.is_dir():
-                yield from _walk(entry.path, path + b"/", entry.name, attributes_of, unreadable, visited)
-            elif modality is not None:
-                item_id = entry_id(path)
-                status = entry.stat()
-                attributes = attributes_of(item_id, text)
-                yield Entry(item_id, 0, path, modality, status.st_size, status.st_mtime_ns, attributes)
-        except OSError as error:  # a dangling link, a loop of links, a file that went away
-            if modality is not None:
-                item_id = entry_id(path)
-                yield Entry(item_id, 0, path, modality, -1, 0, attributes_of(item_id, text), _plain(error))
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+_DATABASE = DATABASE.encode()
+_DOT = ord(".")
+_name = attrgetter("name")
 
 
 def _plain(error: OSError) -> str:

@@ -1,4 +1,11 @@
-"""Searching one relation's rows: Annoy proposes, exact scores decide, and narrow questions are scanned."""
+"""Searching one relation's rows: candidates are proposed cheaply, exact scores on full vectors decide.
+
+Three methods, of which the build picks the fastest that keeps the recall asked for:
+
+* ``annoy``    Annoy trees propose: time grows with the logarithm of the catalog.
+* ``reduced``  a scan of the copy that trees are built on proposes: a quarter of the memory of a full scan.
+* ``exact``    every row that may answer is scored: small catalogs, small categories, narrow filters.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +14,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.generations import Space
+from index.generations import SearchPlan, Space
 from index.relations import Relation
-from index.segments import Segment, cover
-from index.types import Vector
+from index.segments import Segment, cover, cut
+from index.types import Vector, Vectors
 
 CALIBRATED_K = 10
-"""Number of answers for which plans are calibrated; longer lists inspect in proportion."""
+"""Number of answers for which recall is measured and told."""
+
+SPARE = 10
+"""Rows fetched beyond the answers asked for, to stand in for near-duplicates that are collapsed; plans
+are calibrated with them, longer lists inspect in proportion."""
 
 SPARSE = 0.3
 """Share of a range below which its allowed rows are gathered instead of scanning the whole range."""
 
 SMALLEST_SHARE = 0.05
 """A segment's trees are asked for nodes in proportion to its rows, but never for less than this share."""
+
+SLACK = 1.5
+"""Under a filter, so many times the candidates are proposed, and the share of them that pass may fall short
+of the filter's overall share by this factor; a filter that points further away from the query is scanned."""
+
+FEW = 4
+"""Up to so many times the candidates of a reduced scan, rows are scored exactly at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +46,8 @@ class Restriction:
 
     Attributes:
         categories: bool, shape ``(categories,)``; ``None`` allows all.
-        mask: bool, shape ``(rows,)``, as from a filter; ``None`` allows all.
-        excluded: Sorted rows that may not answer: the query itself, removed items. int64.
+        mask: bool, shape ``(rows,)``: passes the filter, is neither removed nor outdated; ``None`` allows all.
+        excluded: Sorted rows that may not answer, few of them: the query itself. int64.
     """
 
     categories: NDArray[np.bool_] | None
@@ -49,13 +67,20 @@ class Found:
 class Searcher:
     """Answers one relation over one space."""
 
-    def __init__(self, space: Space, relation: Relation) -> None:
+    def __init__(self, space: Space, relation: Relation, plan: SearchPlan | None = None) -> None:
+        """Searches by the space's own plan, or by another for the same files."""
         self.space = space
         self.relation = relation
-        self.plan = space.record.relations[relation.name]
+        self.plan = plan or space.record.relations[relation.name]
         self.weights = space.facet_weights(relation)
-        self.segments = space.segments(relation.name)
-        self._reducer: NDArray[np.float32] | None = None
+        self.whole = Segment(0, space.record.count, 0, len(space.record.categories))
+        self.segments = self.whole
+        if self.plan.method == "annoy":
+            self.segments = cut(space.offsets, by_category=self.plan.by_category)
+        if self.plan.method == "reduced":
+            self.reduced = space.reduced(relation.name)
+        if self.plan.method != "exact":
+            self.to_reduced = np.sqrt(self.weights)[:, None] * space.reducer(relation.name)
 
     def search(self, query: Vector, count: int, restriction: Restriction) -> Found:
         """Find the ``count`` closest rows.
@@ -68,83 +93,103 @@ class Searcher:
         Returns:
             As many rows as exist, at most ``count``, best first; ties in row order.
         """
-        space = self.space
         weighted = self.weights * query
-        allowed = restriction.categories
-        if self.plan.method == "exact":
-            return self._exact(weighted, self._ranges(allowed), count, restriction)
-        parts = [self.segments] if allowed is None else cover(self.segments, allowed, space.offsets)
+        parts = self._parts(restriction)
+        passing = sum(_passing(part, restriction) for part in parts)
+        found = None
+        if passing and self.plan.method == "annoy":
+            found = self._by_trees(query, weighted, count, parts, passing, restriction)
+        elif self.plan.method == "reduced":
+            found = self._by_reduced(query, weighted, count, parts, passing, restriction)
+        if found is None:
+            pieces = [_scan(self.space.vectors, part, weighted, restriction) for part in parts]
+            found = _best(pieces, count, restriction, "exact")
+        return found
+
+    def _by_trees(
+        self, query: Vector, weighted: Vector, count: int, parts: list[Segment], passing: int, restriction: Restriction
+    ) -> Found | None:
+        """Search with trees; ``None`` when a scan is faster, or when trees cannot keep their recall."""
+        if not any(part.has_trees for part in parts):
+            return None
         total = sum(part.rows for part in parts)
-        share = 1.0
-        if restriction.mask is not None:
-            share = sum(int(restriction.mask[p.start : p.stop].sum()) for p in parts) / max(total, 1)
-        dead = min(len(restriction.excluded), total) / max(total, 1)
-        stretch = max(1.0, count / CALIBRATED_K) / max(share * (1 - dead), 1e-9)
-        treed = [part for part in parts if part.has_trees]
-        by_annoy = self.plan.seconds_per_query * stretch
-        by_scan = total * share * self.plan.seconds_per_row * (1.0 if share == 1 else 3.0)
-        if not treed or by_annoy > by_scan:
-            return self._exact(weighted, parts, count, restriction)
-        found = self._propose(query, parts, stretch)
-        if restriction.mask is not None:
-            found = found[restriction.mask[found]]
-        if len(restriction.excluded):
-            found = found[~np.isin(found, restriction.excluded, assume_unique=True)]
-        wanted = self.plan.candidates * max(1.0, count / CALIBRATED_K)
-        if share < 1 and len(found) < min(wanted, total * share - len(restriction.excluded)):
-            return self._exact(weighted, parts, count, restriction)  # the filter points away from the query
-        scores = space.vectors[found] @ weighted
-        return _best(found, scores, count, "annoy")
-
-    def _propose(self, query: Vector, parts: list[Segment], stretch: float) -> NDArray[np.int64]:
-        if self._reducer is None:
-            self._reducer = self.space.reducer(self.relation.name)
-        reduced = (np.sqrt(self.weights) * query) @ self._reducer
-        candidates = int(np.ceil(self.plan.candidates * stretch))
-        search_k = int(np.ceil(self.plan.search_k * stretch))
-        proposed = []
+        share = passing / total
+        stretch = max(1.0, count / (CALIBRATED_K + SPARE)) / share * (1.0 if restriction.mask is None else SLACK)
+        by_scan = total * self.plan.seconds_per_row * min(1.0, share / SPARSE)
+        if self.plan.seconds_per_query * stretch > by_scan:
+            return None
+        reduced = query @ self.to_reduced
+        pieces = []
         for part in parts:
-            if part.has_trees:
-                trees = self.space.trees(self.relation.name, part)
-                nodes = int(np.ceil(search_k * max(part.rows / self.space.record.count, SMALLEST_SHARE)))
-                proposed.append(trees.candidates(reduced, candidates, nodes) + part.start)
-            else:
-                proposed.append(np.arange(part.start, part.stop))
-        return np.sort(np.concatenate(proposed))  # in row order, memory is read forwards
+            if not part.has_trees:
+                pieces.append(_scan(self.space.vectors, part, weighted, restriction))
+                continue
+            near = self._propose(part, reduced, stretch)
+            if restriction.mask is not None:
+                proposed = len(near)
+                near = near[restriction.mask[near]]
+                if len(near) * SLACK < proposed * _passing(part, restriction) / part.rows:
+                    return None
+            pieces.append((near, self.space.vectors[near] @ weighted))
+        found = _best(pieces, count, restriction, "annoy")
+        return found if len(found.rows) >= min(count, passing) else None
 
-    def _ranges(self, allowed: NDArray[np.bool_] | None) -> list[Segment]:
-        offsets = self.space.offsets
-        whole = Segment(0, int(offsets[-1]), 0, len(offsets) - 1)
-        return [whole] if allowed is None else cover(whole, allowed, offsets)
+    def _propose(self, part: Segment, reduced: Vector, stretch: float) -> NDArray[np.int64]:
+        trees = self.space.trees(self.relation.name, part)
+        nodes = self.plan.search_k * stretch * max(part.rows / self.space.record.count, SMALLEST_SHARE)
+        near = trees.candidates(reduced, int(np.ceil(self.plan.candidates * stretch)), int(np.ceil(nodes)))
+        near.sort()  # in row order, memory is read forwards
+        return near + part.start
 
-    def _exact(self, weighted: Vector, parts: list[Segment], count: int, restriction: Restriction) -> Found:
-        rows: list[NDArray[np.int64]] = []
-        scores: list[NDArray[np.float32]] = []
-        for part in parts:
-            allowed = None if restriction.mask is None else restriction.mask[part.start : part.stop]
-            if allowed is not None and allowed.mean() < SPARSE:
-                some = np.flatnonzero(allowed) + part.start
-                rows.append(some)
-                scores.append(self.space.vectors[some] @ weighted)
-            else:
-                found = self.space.vectors[part.start : part.stop] @ weighted
-                if allowed is not None:
-                    found[~allowed] = -np.inf
-                rows.append(np.arange(part.start, part.stop))
-                scores.append(found)
-        if not rows:
-            return Found(np.zeros(0, np.int64), np.zeros(0, np.float32), "exact")
-        every, scored = np.concatenate(rows), np.concatenate(scores)
-        if len(restriction.excluded):
-            place = np.searchsorted(every, restriction.excluded)
-            inside = place < len(every)
-            place, excluded = place[inside], restriction.excluded[inside]
-            scored[place[every[place] == excluded]] = -np.inf
-        return _best(every, scored, count, "exact")
+    def _by_reduced(
+        self, query: Vector, weighted: Vector, count: int, parts: list[Segment], passing: int, restriction: Restriction
+    ) -> Found | None:
+        """Search the reduced copy; ``None`` when so few rows may answer that all can be scored."""
+        kept = int(np.ceil(self.plan.candidates * max(1.0, count / (CALIBRATED_K + SPARE))))
+        if passing <= FEW * kept:
+            return None
+        pieces = [_scan(self.reduced, part, query @ self.to_reduced, restriction) for part in parts]
+        near = np.sort(_best(pieces, kept, restriction, "reduced").rows)
+        return _best([(near, self.space.vectors[near] @ weighted)], count, restriction, "reduced")
+
+    def _parts(self, restriction: Restriction) -> list[Segment]:
+        if restriction.categories is None:
+            return [self.segments]
+        return cover(self.segments, restriction.categories, self.space.offsets)
 
 
-def _best(rows: NDArray[np.int64], scores: NDArray[np.float32], count: int, method: str) -> Found:
-    """Keep the ``count`` best finite scores, ties in row order."""
+def _scan(
+    rows_of: Vectors, part: Segment, query: Vector, restriction: Restriction
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Score every row of a range that passes the mask."""
+    if restriction.mask is None:
+        return np.arange(part.start, part.stop), rows_of[part.start : part.stop] @ query
+    rows = np.flatnonzero(restriction.mask[part.start : part.stop])
+    if len(rows) < SPARSE * part.rows:
+        rows += part.start
+        return rows, rows_of[rows] @ query
+    return rows + part.start, (rows_of[part.start : part.stop] @ query)[rows]
+
+
+def _passing(part: Segment, restriction: Restriction) -> int:
+    """Number of rows of a range that pass the mask."""
+    if restriction.mask is None:
+        return part.rows
+    return int(np.count_nonzero(restriction.mask[part.start : part.stop]))
+
+
+def _best(
+    pieces: list[tuple[NDArray[np.int64], NDArray[np.float32]]], count: int, restriction: Restriction, method: str
+) -> Found:
+    """Keep the ``count`` best of rows (ascending, over all pieces) that are not excluded; ties in row order."""
+    if not pieces:
+        return Found(np.zeros(0, np.int64), np.zeros(0, np.float32), method)
+    rows = pieces[0][0] if len(pieces) == 1 else np.concatenate([some for some, _ in pieces])
+    scores = pieces[0][1] if len(pieces) == 1 else np.concatenate([some for _, some in pieces])
+    for row in restriction.excluded.tolist():
+        place = int(np.searchsorted(rows, row))
+        if place < len(rows) and rows[place] == row:
+            scores[place] = -np.inf
     if len(rows) > count:
         threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
         some = np.flatnonzero(scores >= threshold)

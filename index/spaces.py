@@ -13,7 +13,7 @@ PRIOR_ITEMS = 100.0
 """Pseudo-items behind the prior "no mean, round covariance": a catalog of ten items is compared almost
 by plain cosine, one of ten thousand almost entirely by its own statistics."""
 
-FIT_ITEMS = 20_000
+FIT_ITEMS = 10_000
 """Items sampled to fit a space; the mean and covariance of more change nothing that can be seen."""
 
 

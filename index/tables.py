@@ -9,14 +9,13 @@ import json
 import math
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from index.encoders import modality_of
 from index.errors import InputError
-from index.scan import Entry, entry_id
+from index.scan import REPEATED, Entry, entry_id, unreadable
 from index.types import Attribute, Modality
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
@@ -24,8 +23,6 @@ MEDIA_COLUMNS: dict[str, Modality | None] = {"path": None, "image": "image", "au
 """Columns that hold media: what they hold, or ``None`` to go by the file's ending."""
 SEPARATOR = "|"
 """Between several files in one cell."""
-REPEATED = 1_000_000
-"""Position given to a row whose id was used before, plus its row number: it is listed, never indexed."""
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?")
 
@@ -53,9 +50,9 @@ def scan_table(table: Path, *, allow_outside: bool = False) -> Iterator[Entry]:
     seen: set[int] = set()
     base = os.fsencode(table.parent.absolute())
     for number, row in read_rows(table):
-        attributes = json.dumps(_attributes(row), ensure_ascii=False)
+        attributes = _json(_attributes(row))
         identity = row["id"][0] if row.get("id") else None
-        item_id = "" if identity is None else str(identity).strip()
+        item_id = "" if identity is None else _writable(str(identity).strip())
         media = [(path, kind) for column, kind in MEDIA_COLUMNS.items() for path in _paths(row.get(column, []))]
         problem, position = "", 0
         if not item_id:
@@ -66,7 +63,7 @@ def scan_table(table: Path, *, allow_outside: bool = False) -> Iterator[Entry]:
             problem = f"row {number} names no file"
         seen.add(hash(item_id))
         if problem:
-            yield _unreadable(item_id, position, media[0][0] if media else b"", "image", attributes, problem)
+            yield unreadable(item_id, position, media[0][0] if media else b"", "image", attributes, problem)
             continue
         for position, (path, kind) in enumerate(media):
             yield _stat(base, item_id, position, path, kind, attributes, allow_outside)
@@ -82,7 +79,7 @@ def read_attributes(table: Path) -> dict[str, str]:
     for _, row in read_rows(table, needs_media=False):
         name = row.get("id") or row.get("path") or [None]
         if name[0] is not None:
-            found[str(name[0])] = json.dumps(_attributes(row), ensure_ascii=False)
+            found[_writable(str(name[0]).strip())] = _json(_attributes(row))
     return found
 
 
@@ -168,7 +165,9 @@ def _parquet_rows(table: Path, check: Callable[[Iterable[str]], None]) -> Iterat
                 for content in batch.to_pylist():
                     number += 1
                     yield number, {k: v if isinstance(v, list) else [v] for k, v in content.items()}
-    except pyarrow.ArrowException as error:
+    except InputError:
+        raise
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # such as a date that Python has not
         raise InputError(f"{table} is not a readable Parquet file: {error}") from None
 
 
@@ -178,7 +177,7 @@ def _paths(cells: list[Any]) -> Iterator[bytes]:
             continue
         for name in str(cell).split(SEPARATOR):
             if name.strip():
-                yield os.fsencode(name.strip())
+                yield _file_name(name.strip())
 
 
 def _stat(
@@ -187,16 +186,16 @@ def _stat(
     modality = kind or modality_of(os.fsdecode(path))
     shown = entry_id(path)
     if b"://" in path:
-        return _unreadable(item_id, position, path, modality, attributes, f"{shown} is an address; give a local file")
+        return unreadable(item_id, position, path, modality, attributes, f"{shown} is an address; give a local file")
     if modality is None:
-        return _unreadable(
+        return unreadable(
             item_id, position, path, None, attributes,
             f"the ending of {shown} tells neither picture nor sound; use a column 'image' or 'audio'",
         )  # fmt: skip
     absolute = os.path.isabs(path)
     normal = os.path.normpath(path)
     if not absolute and not allow_outside and (normal == b".." or normal.startswith(b"../")):
-        return _unreadable(
+        return unreadable(
             item_id, position, path, modality, attributes,
             f"{shown} climbs out of the table's folder; allow it with --allow-outside",
         )  # fmt: skip
@@ -204,31 +203,40 @@ def _stat(
         status = os.stat(os.path.join(base, path))
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        return _unreadable(item_id, position, path, modality, attributes, reason)
+        return unreadable(item_id, position, path, modality, attributes, reason)
     return Entry(item_id, position, path, modality, status.st_size, status.st_mtime_ns, attributes)
 
 
-def _unreadable(
-    item_id: str, position: int, path: bytes, modality: Modality | None, attributes: str, problem: str
-) -> Entry:
-    stamp = zlib.crc32(problem.encode("utf-8", "replace"))  # another problem counts as a change
-    return Entry(item_id, position, path, modality or "image", -1, stamp, attributes, problem)
-
-
 def _attributes(row: Mapping[str, list[Any]]) -> dict[str, Attribute]:
-    return {
-        name: _attribute(values)
-        for name, values in row.items()
-        if name not in MEDIA_COLUMNS and name != "id" and any(value is not None for value in values)
-    }
+    """Columns that say something; an empty cell leaves what the file's own tags say."""
+    found: dict[str, Attribute] = {}
+    for name, values in row.items():
+        if name not in MEDIA_COLUMNS and name != "id":
+            held = [value for value in map(_value, values) if value is not None and value != ""]
+            if held:
+                found[name] = held[0] if len(held) == 1 else ", ".join(map(str, held))
+    return found
 
 
-def _attribute(values: list[Any]) -> Attribute:
-    held = [_value(value) for value in values if value is not None]
-    return held[0] if len(held) == 1 else ", ".join(map(str, held))
+def _json(attributes: dict[str, Attribute]) -> str:
+    return json.dumps(attributes, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def _writable(text: str) -> str:
+    """Text as UTF-8 can hold it: JSON may escape halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _file_name(name: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace")  # no file has this name: it will be told as missing
 
 
 def _value(value: object) -> Attribute:
+    if value is None:
+        return None
     if isinstance(value, str):
         text = value.strip()
         if _NUMBER.fullmatch(text):  # "007" and "1e5" stay text: they are codes more often than numbers

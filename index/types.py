@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -30,7 +30,7 @@ class Facet:
     """A named slice of an encoder's vector, of unit length by itself.
 
     Attributes:
-        name: Unique within a catalog's modality.
+        name: Unique within a catalog's modality; a network's say which, as in ``content:resnet50``.
         start: First dimension of the slice.
         stop: One past its last dimension.
         whitening: How strongly the catalog's own covariance is divided out before comparing,
@@ -52,6 +52,11 @@ class Facet:
     def dim(self) -> int:
         """Number of dimensions in the slice."""
         return self.stop - self.start
+
+    @property
+    def kind(self) -> str:
+        """What relations weigh: the name up to a colon, so ``content:resnet50`` is a ``content``."""
+        return self.name.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +100,36 @@ class EncoderCard:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
+    def to_json(self) -> dict[str, Any]:
+        """The card as plain JSON, for a model file's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> EncoderCard:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            KeyError, TypeError: Something is missing or unknown.
+        """
+        facets = tuple(Facet(**facet) for facet in content["facets"])
+        return cls(**{**content, "facets": facets})
+
 
 class Encoder(Protocol):
-    """Turns media files into vectors. ``prepare`` runs in worker processes, ``encode`` on batches."""
+    """Turns media files into vectors, one file at a time, so that a vector never depends on its batch."""
 
     @property
     def card(self) -> EncoderCard:
         """What identifies this encoder."""
         ...
 
-    def prepare(self, path: Path) -> NDArray[Any]:
-        """Read and decode one file into what ``encode`` takes.
+    def describe(self, path: Path) -> Vector:
+        """Read, decode and encode one file.
 
         Returns:
-            One array; all arrays of an encoder have the same dtype. For built-in encoders this is
-            already the vector, float32, shape ``(dim,)``.
+            float32, shape ``(card.dim,)``, each facet of unit length.
 
         Raises:
-            MediaError: The file cannot be read, decoded or described.
-        """
-        ...
-
-    def encode(self, prepared: Sequence[NDArray[Any]]) -> Vectors:
-        """Encode a batch, in order.
-
-        Returns:
-            float32, shape ``(len(prepared), card.dim)``, each facet of unit length.
+            MediaError: The file cannot be read, decoded or encoded.
         """
         ...

@@ -15,12 +15,19 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
+from index.errors import SimkinError
 from index.types import Modality
+
+READY = "ready"
+"""What a worker sends before anything else."""
+
+STARTS = 4
+"""Workers that may die in a row before they are ready: then it is not for want of luck."""
 
 AHEAD = 8
 """Files queued at one worker: enough to hide the round trip, few enough to keep memory flat."""
@@ -53,8 +60,8 @@ class Described(NamedTuple):
     Attributes:
         number: Of the job.
         digest: Of the file's content; empty when it could not be read.
-        tags: JSON object of what the file says of itself; empty for none.
-        prepared: For each encoder of the job, what ``Encoder.prepare`` returned, as bytes with dtype and shape;
+        tags: JSON object of what the file says of itself; empty when it was not asked.
+        vectors: For each encoder of the job, its name and the vector as little-endian float32;
             empty when the content is the one already known.
         stage: Where it failed; empty when it did not.
         reason: Why.
@@ -63,7 +70,7 @@ class Described(NamedTuple):
     number: int
     digest: bytes
     tags: str
-    prepared: tuple[tuple[str, str, tuple[int, ...], bytes], ...]
+    vectors: tuple[tuple[str, bytes], ...]
     stage: str = ""
     reason: str = ""
 
@@ -73,7 +80,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe_all(jobs: Iterator[Job], workers: int, file_seconds: float = FILE_SECONDS) -> Iterator[Described]:
+def describe_all(
+    jobs: Iterator[Job], workers: int, file_seconds: float = FILE_SECONDS
+) -> Generator[Described, None, None]:
     """Describe files in ``workers`` processes; answers come as they are ready, one for each job.
 
     Args:
@@ -82,11 +91,12 @@ def describe_all(jobs: Iterator[Job], workers: int, file_seconds: float = FILE_S
         file_seconds: Longest time for one file.
 
     Raises:
-        OSError: A process cannot be started.
+        SimkinError: Processes cannot be started, or end before they take a file.
     """
     pool: list[_Worker] = []
     again: deque[Job] = deque()  # taken back from a dead worker
     exhausted = False
+    stillborn = 0
     try:
         while True:
             for place in range(workers):
@@ -105,24 +115,35 @@ def describe_all(jobs: Iterator[Job], workers: int, file_seconds: float = FILE_S
                 return
             ready = set(wait([worker.connection for worker in busy], timeout=1.0))
             for worker in busy:
-                death = ""
-                if worker.connection in ready:
+                overdue = time.monotonic() - worker.since > file_seconds
+                if worker.connection in ready or (overdue and worker.connection.poll()):
+                    # asked again when overdue: the answer may have come while the caller was busy
                     try:
-                        yield worker.take()
-                        continue
+                        described = worker.take()
                     except (EOFError, OSError):
                         death = worker.cause_of_death()
-                elif time.monotonic() - worker.since > file_seconds:
+                    else:
+                        stillborn = 0
+                        if described:
+                            yield described
+                        continue
+                elif overdue:
                     death = f"the file took longer than {file_seconds:g} s and was given up"
-                if death:
-                    worker.stop(at_once=True)
-                    culprit = worker.queue.popleft()
-                    again.extendleft(reversed(worker.queue))
-                    pool[pool.index(worker)] = _Worker.start()
+                else:
+                    continue
+                worker.stop()
+                culprit = worker.queue.popleft() if worker.ready else None
+                again.extendleft(reversed(worker.queue))
+                worker.queue.clear()
+                stillborn += culprit is None
+                if stillborn >= STARTS:
+                    raise SimkinError(f"worker processes cannot start: {death}; try: python -c 'import index.worker'")
+                pool[pool.index(worker)] = _Worker.start()
+                if culprit:
                     yield Described(culprit.number, b"", "", (), "worker", death)
     finally:
         for worker in pool:
-            worker.stop(at_once=bool(worker.queue))
+            worker.stop()
 
 
 @dataclass(eq=False)
@@ -131,6 +152,7 @@ class _Worker:
     connection: Connection
     queue: deque[Job]
     since: float
+    ready: bool = False
 
     @classmethod
     def start(cls) -> _Worker:
@@ -139,15 +161,19 @@ class _Worker:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
             environment[f"{library}_NUM_THREADS"] = "1"  # the processes are the parallelism
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from index.worker import serve; serve({theirs.fileno()})"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # codecs complain there; what matters comes back as a reason
-            pass_fds=[theirs.fileno()],
-            env=environment,
-        )
-        theirs.close()
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", f"from index.worker import serve; serve({theirs.fileno()})"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # codecs complain there; what matters comes back as a reason
+                    pass_fds=[theirs.fileno()],
+                    env=environment,
+                )
+            except OSError as error:
+                ours.close()
+                raise SimkinError(f"cannot start a worker process: {error.strerror or error}") from error
         return cls(process, Connection(ours.detach()), deque(), time.monotonic())
 
     def give(self, job: Job) -> None:
@@ -157,11 +183,15 @@ class _Worker:
         with contextlib.suppress(OSError):  # it died; the next take() finds out
             self.connection.send(tuple(job))
 
-    def take(self) -> Described:
-        described = Described(*self.connection.recv())
-        self.queue.popleft()
+    def take(self) -> Described | None:
+        """Receive one answer; ``None`` when it only says that the process is ready."""
+        message = self.connection.recv()
         self.since = time.monotonic()
-        return described
+        if message == READY:
+            self.ready = True
+            return None
+        self.queue.popleft()
+        return Described(*message)
 
     def cause_of_death(self) -> str:
         try:
@@ -174,12 +204,9 @@ class _Worker:
         hint = ", perhaps for want of memory" if name == "SIGKILL" else " while decoding it"
         return f"the worker process was ended by {name}{hint}"
 
-    def stop(self, *, at_once: bool) -> None:
-        self.connection.close()  # end of file: an idle worker leaves by itself
-        if at_once:
-            self.process.kill()
-        try:
+    def stop(self) -> None:
+        """End the process; it keeps nothing that could be lost, and an orderly exit takes a quarter of a second."""
+        self.connection.close()
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel, as with a dead network disk
             self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()

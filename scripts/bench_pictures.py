@@ -103,7 +103,7 @@ def measure(paths: list[Path], repeats: int) -> dict[str, object]:
     mask = np.ones_like(light)
     rates = interleaved(
         {
-            "builtin": lambda: [encoder.prepare(path) for path in paths],
+            "builtin": lambda: [encoder.describe(path) for path in paths],
             "loop": lambda: [describe_with_skimage(path) for path in paths],
             "decode": lambda: [decode_only(path) for path in paths],
         },

@@ -5,7 +5,7 @@ Usage: scripts/bench_songs.py [--folder DIR] [--songs 4] [--seconds 180] [--roun
 
 Three contenders take turns on the same files, in one process and one thread:
 
-* encoder  ``BuiltinSongEncoder.prepare``: windows decoded, timbre, rhythm and harmony described.
+* encoder  ``BuiltinSongEncoder.describe``: windows decoded, timbre, rhythm and harmony described.
 * librosa  ``librosa.load`` of the whole song, then ``melspectrogram``, ``mfcc`` and ``chroma_stft``, averaged.
 * decode   the encoder's windows decoded, mixed and resampled, nothing else: a bound no encoder can pass.
 
@@ -61,7 +61,7 @@ def write_song(path: Path, seconds: float, seed: int) -> None:
 
 def encode(path: Path) -> None:
     """One song as the built-in encoder does it."""
-    BuiltinSongEncoder().prepare(path)
+    BuiltinSongEncoder().describe(path)
 
 
 def librosa_loop(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from audio.builtin import BuiltinSongEncoder, describe
+from audio.builtin import BuiltinSongEncoder, describe_windows
 from audio.cards import CARD
 from audio.mel import RATE
 from index.errors import MediaError
@@ -40,7 +40,7 @@ def song(
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, float]:
     """Cosine per facet of two mono sounds."""
-    a, b = describe([one]), describe([other])
+    a, b = describe_windows([one]), describe_windows([other])
     return {facet.name: float(a[facet.start : facet.stop] @ b[facet.start : facet.stop]) for facet in CARD.facets}
 
 
@@ -52,7 +52,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_vector_is_whole_and_each_facet_has_unit_length(clip: Path) -> None:
-    vector = BuiltinSongEncoder().prepare(clip)
+    vector = BuiltinSongEncoder().describe(clip)
     assert vector.shape == (CARD.dim,)
     assert vector.dtype == np.float32
     for facet in CARD.facets:
@@ -66,21 +66,12 @@ def test_the_card_leaves_no_gaps() -> None:
     assert all(0 < facet.kept <= min(96, facet.dim) and 0 <= facet.whitening <= 0.5 for facet in CARD.facets)
 
 
-def test_encoding_stacks_in_order_and_takes_none(clip: Path) -> None:
-    encoder = BuiltinSongEncoder()
-    vector = encoder.prepare(clip)
-    vectors = encoder.encode([vector, -vector])
-    assert vectors.dtype == np.float32
-    np.testing.assert_array_equal(vectors, np.stack([vector, -vector]))
-    assert encoder.encode([]).shape == (0, CARD.dim)
-
-
 def test_the_same_file_gives_the_same_numbers_whatever_came_before(clip: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "other.wav", song(beats=90, seed=4), RATE)
-    first = BuiltinSongEncoder().prepare(clip)
+    first = BuiltinSongEncoder().describe(clip)
     encoder = BuiltinSongEncoder()
-    encoder.prepare(tmp_path / "other.wav")
-    np.testing.assert_array_equal(encoder.prepare(clip), first)
+    encoder.describe(tmp_path / "other.wav")
+    np.testing.assert_array_equal(encoder.describe(clip), first)
 
 
 def test_another_tempo_moves_rhythm_but_not_harmony() -> None:
@@ -121,7 +112,7 @@ def test_stereo_equals_its_mono_mix(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "mono.wav", mono, RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "stereo.wav", np.stack([mono * 2, mono * 0], axis=1), RATE, subtype="FLOAT")
     encoder = BuiltinSongEncoder()
-    one, other = encoder.prepare(tmp_path / "mono.wav"), encoder.prepare(tmp_path / "stereo.wav")
+    one, other = encoder.describe(tmp_path / "mono.wav"), encoder.describe(tmp_path / "stereo.wav")
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -129,7 +120,7 @@ def test_stereo_equals_its_mono_mix(tmp_path: Path) -> None:
 def test_a_compressed_copy_stays_close(name: str, form: str, clip: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / name, song(), RATE, format=form)
     encoder = BuiltinSongEncoder()
-    original, copy = encoder.prepare(clip), encoder.prepare(tmp_path / name)
+    original, copy = encoder.describe(clip), encoder.describe(tmp_path / name)
     for facet in CARD.facets:
         assert original[facet.start : facet.stop] @ copy[facet.start : facet.stop] > 0.95, facet.name
 
@@ -138,7 +129,7 @@ def test_a_compressed_copy_stays_close(name: str, form: str, clip: Path, tmp_pat
 def test_a_sound_that_is_too_short_fails_plainly(seconds: float, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", song(seconds=1.0)[: round(seconds * RATE)], RATE)
     with pytest.raises(MediaError) as caught:
-        BuiltinSongEncoder().prepare(tmp_path / "short.wav")
+        BuiltinSongEncoder().describe(tmp_path / "short.wav")
     assert caught.value.stage == ("encode" if seconds else "decode")
 
 
@@ -148,7 +139,7 @@ def test_a_silent_track_fails_plainly(level: float, seconds: float, tmp_path: Pa
     dither = np.random.default_rng(0).choice([-level, level], round(seconds * 8000)).astype(np.float32)
     soundfile.write(tmp_path / "silent.wav", dither, 8000)
     with pytest.raises(MediaError, match="silent") as caught:
-        BuiltinSongEncoder().prepare(tmp_path / "silent.wav")
+        BuiltinSongEncoder().describe(tmp_path / "silent.wav")
     assert caught.value.stage == "encode"
 
 
@@ -157,7 +148,7 @@ def test_samples_that_are_no_numbers_fail_plainly(tmp_path: Path) -> None:
     sound[100] = np.nan
     soundfile.write(tmp_path / "nan.wav", sound, RATE, subtype="FLOAT")
     with pytest.raises(MediaError, match="not finite"):
-        BuiltinSongEncoder().prepare(tmp_path / "nan.wav")
+        BuiltinSongEncoder().describe(tmp_path / "nan.wav")
 
 
 @pytest.mark.parametrize("kind", ["tone", "noise", "clicks", "half second", "half silent", "very loud"])
@@ -172,7 +163,7 @@ def test_odd_sounds_still_give_finite_vectors(kind: str, tmp_path: Path) -> None
         "very loud": 1e6 * np.sin(2 * np.pi * 440 * t),
     }[kind]
     soundfile.write(tmp_path / "odd.wav", sound.astype(np.float32), RATE, subtype="FLOAT")
-    vector = BuiltinSongEncoder().prepare(tmp_path / "odd.wav")
+    vector = BuiltinSongEncoder().describe(tmp_path / "odd.wav")
     assert np.isfinite(vector).all()
     for facet in CARD.facets:
         length = np.linalg.norm(vector[facet.start : facet.stop])
@@ -185,9 +176,9 @@ def test_a_long_recording_costs_as_much_as_a_song(tmp_path: Path) -> None:
         for _ in range(180):
             file.write(minute)
     encoder = BuiltinSongEncoder()
-    encoder.prepare(tmp_path / "long.wav")
+    encoder.describe(tmp_path / "long.wav")
     started = time.process_time()
-    encoder.prepare(tmp_path / "long.wav")
+    encoder.describe(tmp_path / "long.wav")
     assert time.process_time() - started < 1.0
 
 

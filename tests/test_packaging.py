@@ -18,8 +18,8 @@ PACKAGES = ("vision", "audio", "index", "simkin")
 HEAVY = ("torch", "librosa", "onnxruntime", "numba", "scipy", "sklearn", "fastapi", "uvicorn", "pyarrow", "PIL", "av")
 
 MAY_IMPORT = {
-    "vision": {"vision", "index.types", "index.errors"},
-    "audio": {"audio", "index.types", "index.errors"},
+    "vision": {"vision", "index.types", "index.errors", "index.onnx_model"},
+    "audio": {"audio", "index.types", "index.errors", "index.onnx_model"},
     "index": {"index"},
     "simkin": {"simkin", "index"},
 }

@@ -83,35 +83,27 @@ def test_reading_the_card_loads_no_image_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
-def test_prepared_pictures_are_the_vectors(encoder: Encoder, files: list[Path]) -> None:
-    prepared = [encoder.prepare(path) for path in files]
-    vectors = encoder.encode(prepared)
+def test_vectors_have_the_stated_shape_and_length(encoder: Encoder, files: list[Path]) -> None:
+    vectors = np.stack([encoder.describe(path) for path in files])
     assert (vectors.dtype, vectors.shape) == (np.float32, (3, CARD.dim))
-    np.testing.assert_array_equal(vectors, np.stack(prepared))
     for f in encoder.card.facets:
         np.testing.assert_allclose(np.linalg.norm(vectors[:, f.start : f.stop], axis=1), 1, atol=1e-6)
 
 
-def test_an_empty_batch_gives_no_rows(encoder: Encoder) -> None:
-    vectors = encoder.encode([])
-    assert (vectors.dtype, vectors.shape) == (np.float32, (0, CARD.dim))
-
-
-def test_order_batch_and_repetition_change_nothing(encoder: Encoder, files: list[Path]) -> None:
-    forwards = encoder.encode([encoder.prepare(path) for path in files])
-    backwards = BuiltinPictureEncoder().encode([encoder.prepare(path) for path in reversed(files)])
+def test_order_and_repetition_change_nothing(encoder: Encoder, files: list[Path]) -> None:
+    forwards = [encoder.describe(path) for path in files]
+    backwards = [BuiltinPictureEncoder().describe(path) for path in reversed(files)]
     np.testing.assert_array_equal(forwards, backwards[::-1])
-    np.testing.assert_array_equal(encoder.encode([forwards[1]])[0], forwards[1])
 
 
 def test_another_process_gives_the_same_numbers(encoder: Encoder, files: list[Path]) -> None:
     code = (
         "import sys; from pathlib import Path; from vision.builtin import BuiltinPictureEncoder\n"
-        "sys.stdout.buffer.write(BuiltinPictureEncoder().prepare(Path(sys.argv[1])).tobytes())"
+        "sys.stdout.buffer.write(BuiltinPictureEncoder().describe(Path(sys.argv[1])).tobytes())"
     )
     command = [sys.executable, "-c", code, str(files[2])]
     content = subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[1]).stdout
-    np.testing.assert_array_equal(np.frombuffer(content, np.float32), encoder.prepare(files[2]))
+    np.testing.assert_array_equal(np.frombuffer(content, np.float32), encoder.describe(files[2]))
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
@@ -130,7 +122,7 @@ def test_an_exif_rotated_picture_is_its_upright_twin(encoder: Encoder, tmp_path:
     exif[0x0112] = orientation
     upright.save(tmp_path / "a.jpg", quality=95)
     upright.transpose(undo).save(tmp_path / "b.jpg", quality=95, exif=exif)
-    a, b = (encoder.prepare(tmp_path / name) for name in ("a.jpg", "b.jpg"))
+    a, b = (encoder.describe(tmp_path / name) for name in ("a.jpg", "b.jpg"))
     assert min(alike(f.name, a, b) for f in CARD.facets) > 0.98
 
 
@@ -141,14 +133,14 @@ def test_a_blank_picture_is_an_encode_failure(
 ) -> None:
     Image.new("RGB", (64, 64), colour).save(tmp_path / f"a.{suffix}")
     with pytest.raises(MediaError, match="one flat colour") as caught:
-        encoder.prepare(tmp_path / f"a.{suffix}")
+        encoder.describe(tmp_path / f"a.{suffix}")
     assert caught.value.stage == "encode"
 
 
 def test_the_smallest_picture_taken_is_described(encoder: Encoder, tmp_path: Path) -> None:
     for size in ((8, 8), (8, 200), (200, 8)):
         Image.effect_noise(size, 60).save(tmp_path / "a.png")
-        assert np.isfinite(encoder.prepare(tmp_path / "a.png")).all()
+        assert np.isfinite(encoder.describe(tmp_path / "a.png")).all()
 
 
 def test_a_line_on_white_and_pure_noise_have_finite_vectors() -> None:
@@ -198,7 +190,7 @@ def test_saving_shrinking_and_trimming_a_picture_hardly_change_it(tmp_path: Path
     picture = noisy_rim(strength)
     picture.save(tmp_path / "a.png")
     picture.crop((3, 3, 297, 257)).resize((206, 178), Image.Resampling.LANCZOS).save(tmp_path / "b.jpg", quality=70)
-    a, b = (encoder.prepare(tmp_path / name) for name in ("a.png", "b.jpg"))
+    a, b = (encoder.describe(tmp_path / name) for name in ("a.png", "b.jpg"))
     assert min(alike(f.name, a, b) for f in CARD.facets) > 0.9
 
 

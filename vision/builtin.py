@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from index.errors import MediaError
-from index.types import EncoderCard, Vector, Vectors
+from index.types import EncoderCard, Vector
 from vision.cards import CARD
 from vision.color import color_vector, rgb_to_lab
 from vision.decode import decode_picture
@@ -34,7 +33,7 @@ class BuiltinPictureEncoder:
         """What identifies this encoder."""
         return CARD
 
-    def prepare(self, path: Path) -> Vector:
+    def describe(self, path: Path) -> Vector:
         """Read, decode and describe one picture.
 
         Returns:
@@ -44,14 +43,6 @@ class BuiltinPictureEncoder:
             MediaError: The file cannot be read or decoded, or the picture is blank.
         """
         return describe_picture(decode_picture(path, MIN_SIDE))
-
-    def encode(self, prepared: Sequence[NDArray[np.float32]]) -> Vectors:
-        """Stack prepared vectors, in order.
-
-        Returns:
-            float32, shape ``(len(prepared), card.dim)``.
-        """
-        return np.array(prepared, dtype=np.float32).reshape(len(prepared), self.card.dim)
 
 
 def describe_picture(rgb: NDArray[np.uint8]) -> Vector:

@@ -46,7 +46,7 @@ _warnings_lock = threading.Lock()
 """``warnings.catch_warnings`` changes the whole process; threads take turns. Workers are processes."""
 
 
-def decode_picture(path: Path, min_side: int) -> NDArray[np.uint8]:
+def decode_picture(path: Path, min_side: int, *, exactly: bool = True) -> NDArray[np.uint8]:
     """Read one picture: first frame, upright, over white, no larger than needed.
 
     Args:
@@ -54,6 +54,8 @@ def decode_picture(path: Path, min_side: int) -> NDArray[np.uint8]:
         min_side: Pixels wanted on the shorter side. A larger picture is scaled down to exactly that
             (JPEGs by a power of two while decoding, then exactly), unless its longer side would still
             exceed ``MAX_ASPECT * min_side``, which then decides. A smaller picture keeps its size.
+        exactly: Whether to take that last step. Without it a picture is at least so large: for callers that
+            scale it themselves, in a way of their own.
 
     Returns:
         sRGB values, uint8, shape ``(h, w, 3)``, both sides at least ``MIN_PIXELS_PER_SIDE``.
@@ -66,7 +68,7 @@ def decode_picture(path: Path, min_side: int) -> NDArray[np.uint8]:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _decode(content, min_side)
+            return _decode(content, min_side, exactly)
         except MediaError:
             raise
         except UnidentifiedImageError:
@@ -100,7 +102,7 @@ def _open_at_once(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _decode(content: bytes, min_side: int) -> NDArray[np.uint8]:
+def _decode(content: bytes, min_side: int, exactly: bool) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
         if min(image.size) < MIN_PIXELS_PER_SIDE:
             width, height = image.size
@@ -113,7 +115,7 @@ def _decode(content: bytes, min_side: int) -> NDArray[np.uint8]:
         image.load()
         orientation = _orientation(image)
         plain = _eight_bit(image)
-        target = _target(plain.size, min_side)
+        target = _target(plain.size, min_side) if exactly else plain.size
         if target != plain.size:
             plain = plain.resize(target, Image.Resampling.BOX, reducing_gap=2.0)
         if plain.mode == "RGBA":

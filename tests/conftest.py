@@ -1,0 +1,342 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # test processes run side by side; threads of each would fight
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image, ImageDraw
+
+import index.ingest
+from index import calibrate
+from index.answers import Hit
+from index.build import build_if_needed
+from index.catalog import Catalog
+from index.encoders import card_of
+from index.ingest import IndexOptions, IndexReport
+from index.recommender import Recommender
+from index.relations import RELATIONS
+from index.worker import describe
+from index.workers import Described, Job
+
+# ---- Catalogs of vectors without files, for the tests of searching ----------------------------------
+
+
+class MadeCatalog:
+    """A catalog whose items have vectors of the built-in picture encoder and no files.
+
+    Items are points near cluster centres in a latent space that each facet sees through axes of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.card = card_of("builtin-image")
+        rng = np.random.default_rng(99)
+        self.spectrum = 1 / np.sqrt(1 + np.arange(12))
+        self.centres = rng.normal(size=(60, 12)) * self.spectrum
+        self.axes = {facet.name: rng.normal(size=(12, facet.dim)) for facet in self.card.facets}
+        self.catalog = Catalog.create(folder)
+        with self.catalog.connection as sql:
+            sql.execute("INSERT INTO sources VALUES (1, ?, 'folder', NULL)", (os.fsencode(folder / "none"),))
+            sql.execute("INSERT INTO encoders VALUES (1, ?, 'image', ?)", (self.card.name, self.card.fingerprint))
+
+    def points(self, count: int, seed: int = 0, cluster: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Make vectors, float32 ``(count, 1292)``, and the cluster of each."""
+        rng = np.random.default_rng(seed)
+        clusters = rng.integers(0, 60, count) if cluster is None else np.full(count, cluster)
+        latent = self.centres[clusters] + 0.5 * rng.normal(size=(count, 12)) * self.spectrum
+        facets = []
+        for facet in self.card.facets:
+            seen = latent @ self.axes[facet.name] + 0.3 * rng.normal(size=(count, facet.dim))
+            facets.append(seen / np.linalg.norm(seen, axis=1, keepdims=True))
+        return np.hstack(facets).astype("<f4"), clusters
+
+    def add(
+        self, ids: Sequence[str], vectors: np.ndarray, categories: Sequence[str | None], prices: Sequence[object] = ()
+    ) -> None:
+        """Add items, or give those that exist another vector, category and price, as one committed change."""
+        with self.catalog.connection as sql:
+            sequence = self.catalog.next_sequence()
+            for at, (item_id, vector, category) in enumerate(zip(ids, vectors, categories, strict=True)):
+                known = {"price": prices[at] if len(prices) else at % 100}
+                known |= {} if category is None else {"category": category}
+                (key,) = sql.execute(
+                    "INSERT INTO items (id, source, category, attributes, given, changed) VALUES (?,1,?,?,x'00',?) "
+                    "ON CONFLICT (id) DO UPDATE SET category=excluded.category, attributes=excluded.attributes, "
+                    "changed=excluded.changed RETURNING item",
+                    (item_id, category, json.dumps(known), sequence),
+                ).fetchone()
+                sql.execute("DELETE FROM media WHERE item=?", (key,))
+                (media,) = sql.execute(
+                    "INSERT INTO media (source, id, position, item, path, modality, size, mtime_ns) "
+                    "VALUES (1, ?, 0, ?, ?, 'image', 0, 0) RETURNING media",
+                    (item_id, key, f"{item_id}.jpg".encode()),
+                ).fetchone()
+                sql.execute("INSERT INTO vectors VALUES (?, 1, ?)", (media, vector.astype("<f4").tobytes()))
+
+    def fill(self, count: int, categories: int = 10, seed: int = 0) -> None:
+        """Add ``count`` items; a category is some of the clusters."""
+        vectors, clusters = self.points(count, seed)
+        ids = [f"item-{seed}-{row:05d}" for row in range(count)]
+        self.add(ids, vectors, [f"kind-{cluster % categories:02d}" for cluster in clusters])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove items, as one committed change."""
+        with self.catalog.connection as sql:
+            sequence = self.catalog.next_sequence()
+            for key in self.catalog.keys_of(ids):
+                sql.execute("DELETE FROM media WHERE item=?", (key,))
+                sql.execute("DELETE FROM items WHERE item=?", (key,))
+                sql.execute("INSERT OR REPLACE INTO removed VALUES (?, ?)", (key, sequence))
+
+    def build(self, *, force: bool = True) -> int:
+        """Build a generation and return its number."""
+        with self.catalog.writing():
+            return build_if_needed(self.catalog, force=force)
+
+    def open(self) -> Recommender:
+        """Open a recommender of its own on this catalog."""
+        return Recommender(Catalog.open(self.folder))
+
+    def seen(self, recommender: Recommender, relation: str) -> SeenItems:
+        """All items as a relation compares them, computed here from the vectors in the database."""
+        projection = recommender.generation.spaces["image"].projection
+        found = self.catalog.connection.execute(
+            "SELECT i.id, category, attributes, vector FROM items i JOIN media USING (item) JOIN vectors USING (media)"
+        ).fetchall()
+        raw = np.stack([np.frombuffer(row[3], "<f4") for row in found])
+        weights = RELATIONS[relation].weights
+        total = sum(weights.get(part.facet.name, 0.0) for part in projection.parts)
+        columns = []
+        for part in projection.parts:
+            points = (raw[:, part.raw].astype(float) - part.space.mean) @ part.space.matrix
+            lengths = np.linalg.norm(points, axis=1, keepdims=True)
+            present = raw[:, part.raw].any(axis=1, keepdims=True)
+            unit = np.where(present, points / np.where(lengths > 0, lengths, 1), 0)
+            columns.append(unit * np.sqrt(weights.get(part.facet.name, 0.0) / total))
+        attributes = [json.loads(row[2]) for row in found]
+        return SeenItems([row[0] for row in found], [row[1] for row in found], attributes, np.hstack(columns), relation)
+
+
+@dataclass(frozen=True)
+class SeenItems:
+    """Items as one relation compares them: the dot product of two rows is their score."""
+
+    ids: list[str]
+    categories: list[str | None]
+    attributes: list[dict[str, object]]
+    rows: np.ndarray
+    relation: str
+
+    def truth(self, item_id: str, may: np.ndarray | None = None) -> dict[str, float]:
+        """The score of every item that may answer a question about one item."""
+        at = self.ids.index(item_id)
+        allowed = np.ones(len(self.ids), bool) if may is None else may.copy()
+        allowed[at] = False
+        rule = RELATIONS[self.relation].rule
+        if rule != "any" and self.categories[at] is not None:
+            same = np.array([category == self.categories[at] for category in self.categories])
+            allowed &= same if rule == "same category" else ~same
+        scores = self.rows @ self.rows[at]
+        return {self.ids[other]: float(scores[other]) for other in np.flatnonzero(allowed)}
+
+
+def recall_of(hits: Sequence[Hit], truth: dict[str, float], k: int) -> float:
+    """Share of the true answers that hits reach; a hit that may not answer fails the test."""
+    assert {hit.item_id for hit in hits} <= set(truth)
+    wanted = sorted(truth.values(), reverse=True)[:k]
+    if not wanted:
+        return 1.0
+    return min(sum(truth[hit.item_id] >= wanted[-1] - 1e-5 for hit in hits), len(wanted)) / len(wanted)
+
+
+@pytest.fixture(scope="session")
+def measure_recall() -> Callable[[Sequence[Hit], dict[str, float], int], float]:
+    """``recall_of``, for tests that cannot import it."""
+    return recall_of
+
+
+@pytest.fixture(scope="session")
+def make_catalog(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], MadeCatalog]:
+    """Make an empty catalog of vectors, to be filled."""
+    return lambda: MadeCatalog(tmp_path_factory.mktemp("made") / "made.simkin")
+
+
+@pytest.fixture(scope="session")
+def searching_by() -> Callable[[str], AbstractContextManager[None]]:
+    """While the context lasts, segments of 400 rows have trees, and one method is always the fastest."""
+
+    @contextmanager
+    def by(method: str) -> Iterator[None]:
+        probe = calibrate._probe
+
+        def slow_scans(*args: Any) -> tuple[Any, float]:
+            return replace(probe(*args)[0], per_scan=math.inf), 1.0
+
+        other = {"annoy": "_reduced_plan", "reduced": "_annoy_plan"}[method]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("index.segments.EXACT_ROWS", 400)
+            patch.setattr(calibrate, "_probe", slow_scans)
+            patch.setattr(calibrate, other, lambda *_: None)
+            yield
+
+    return by
+
+
+# ---- End of catalogs of vectors ---------------------------------------------------------------------
+
+
+# ---- Media files, and runs of indexing --------------------------------------------------------------
+
+
+def draw_picture(path: Path, seed: int, size: tuple[int, int] = (64, 48)) -> Path:
+    """Write a small picture that no other seed gives: shapes on a gradient; the name's ending tells the format."""
+    rng = np.random.default_rng(seed)
+    across, down = np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1])[:, None]
+    low, high = rng.uniform(20, 235, 3), rng.uniform(20, 235, 3)
+    pixels = low + (high - low) * ((across + down) / 2)[..., None]
+    image = Image.fromarray(pixels.astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    for _ in range(3):
+        x, y = rng.uniform(0, 0.6, 2) * size
+        box = (x, y, x + 0.4 * size[0], y + 0.4 * size[1])
+        color = tuple(int(value) for value in rng.integers(0, 256, 3))
+        [draw.rectangle, draw.ellipse][int(rng.integers(2))](box, fill=color)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+def write_song(path: Path, seed: int, seconds: float = 1.0, rate: int = 8000) -> Path:
+    """Write a short tune of a few tones, another for each seed; the name's ending tells the format."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    tones = sum(np.sin(2 * np.pi * f * time) for f in rng.uniform(100, 2000, 4))
+    beat = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * rng.uniform(2, 5) * time))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, (0.1 * tones * beat).astype(np.float32), rate)
+    return path
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., Path]:
+    """``draw_picture``."""
+    return draw_picture
+
+
+@pytest.fixture(scope="session")
+def song() -> Callable[..., Path]:
+    """``write_song``."""
+    return write_song
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Callable[..., list[Path]]:
+    """Write ``n`` pictures into a folder: ``000.jpg``, ``001.jpg``, …"""
+    return lambda folder, n, seed=0: [draw_picture(folder / f"{i:03d}.jpg", 1000 * seed + i) for i in range(n)]
+
+
+@pytest.fixture(scope="session")
+def songs() -> Callable[..., list[Path]]:
+    """Write ``n`` songs into a folder: ``000.wav``, ``001.wav``, …"""
+    return lambda folder, n, seed=0: [write_song(folder / f"{i:03d}.wav", 1000 * seed + i) for i in range(n)]
+
+
+@pytest.fixture(scope="session")
+def run_simkin() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a process of its own, without terminal."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "simkin", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+    return run
+
+
+class Indexing:
+    """Runs of indexing in this process: no worker processes, and every file that is opened is noted."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.encoders: dict[str, Any] = {}
+
+    def describe_all(self, jobs: Any, workers: int) -> Any:
+        """Stand in for the worker processes."""
+        for job in jobs:
+            self.opened.append(os.path.basename(os.fsdecode(job.path)))
+            yield self.describe(job)
+
+    def describe(self, job: Job) -> Described:
+        """Describe one file as a worker would."""
+        return describe(job, self.encoders)
+
+    def __call__(self, catalog: Path, *sources: Path, **options: Any) -> IndexReport:
+        """Index; what this run opened is in ``opened`` afterwards."""
+        self.opened = []
+        with Catalog.create(catalog) as opened:
+            return index.ingest.ingest(opened, list(sources), IndexOptions(**options))
+
+
+@pytest.fixture
+def run_index(monkeypatch: pytest.MonkeyPatch) -> Indexing:
+    """Index in this process: ``run_index(catalog, *sources, **IndexOptions)``."""
+    indexing = Indexing()
+    monkeypatch.setattr(index.ingest, "describe_all", indexing.describe_all)
+    return indexing
+
+
+@pytest.fixture(scope="session")
+def as_nobody() -> Callable[[Path, Callable[[], Any]], Any]:
+    """Call a function in a forked child without root's rights, which may enter ``folder``; return its result."""
+
+    def call(folder: Path, function: Callable[[], Any]) -> Any:
+        if os.getuid() == 0:
+            for parent in (folder, *folder.parents):
+                if parent.stat().st_mode & 0o55 != 0o55 and parent != Path("/"):
+                    parent.chmod(0o755)
+        reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer Pythons warn of forks beside numpy's threads
+            child = os.fork()
+        if not child:
+            try:
+                os.close(reading)
+                if os.getuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                try:
+                    result = (True, function())
+                except Exception as error:
+                    result = (False, f"{type(error).__name__}: {error}")
+                with os.fdopen(writing, "wb") as pipe:
+                    pickle.dump(result, pipe)
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            content = pipe.read()
+        os.waitpid(child, 0)
+        good, result = pickle.loads(content)
+        assert good, result
+        return result
+
+    return call
+
+
+# ---- End of media files and runs of indexing --------------------------------------------------------

@@ -1,0 +1,113 @@
+"""Every item's neighbours: both formats, equal to single questions, whole or not there."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet
+import pytest
+
+from index import batch
+from index.answers import Query
+from index.batch import write_all
+from index.errors import InputError, StorageError, UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def made(make_catalog):
+    """A small catalog with a few copies."""
+    made = make_catalog()
+    made.fill(150)
+    vectors, _ = made.points(150)
+    made.add([f"copy-{row}" for row in range(20)], vectors[:20], ["kind-00"] * 20)
+    made.build()
+    return made
+
+
+def _rows(path):
+    if path.suffix == ".jsonl":
+        return [tuple(json.loads(line).values()) for line in path.read_text().splitlines()]
+    table = pyarrow.parquet.read_table(path)
+    assert table.schema.names == ["query", "rank", "id", "score"]
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(k=5),
+        Query(relation="style", k=3, where="price<50"),
+        Query(relation="substitute", k=200, duplicates=True),
+        Query(k=4, diversity=0.5),
+    ],
+)
+def test_both_formats_equal_single_questions(made, tmp_path, query, monkeypatch):
+    """Whatever is asked, also when rows are written in several pieces."""
+    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 100)
+    recommender = made.open()
+    told: list[tuple[int, int]] = []
+    found = []
+    for name in ("a.jsonl", "a.parquet"):
+        assert write_all(recommender, query, tmp_path / name, lambda done, total: told.append((done, total))) == 170
+        found.append(_rows(tmp_path / name))
+    assert [row[:3] for row in found[0]] == [row[:3] for row in found[1]]
+    assert [row[3] for row in found[0]] == pytest.approx([row[3] for row in found[1]], abs=1e-6)
+    expected = []
+    for item_id in sorted(recommender.item_ids("image")):
+        answer = recommender.query(
+            item_id, relation=query.relation, k=query.k, where=query.where, diversity=query.diversity,
+            duplicates=query.duplicates,
+        )  # fmt: skip
+        expected += [(item_id, hit.rank, hit.item_id) for hit in answer.hits]
+    assert [row[:3] for row in found[0]] == expected
+    assert told[0] == (0, 170)
+    assert told[-1] == (170, 170)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.parquet"]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_an_interrupted_run_leaves_the_old_file_and_no_part(made, tmp_path, name):
+    """The file appears only when it is whole."""
+    (tmp_path / name).write_bytes(b"old")
+
+    def stop(done: int, _total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_all(made.open(), Query(k=2), tmp_path / name, stop)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out", ".parquet"])
+def test_other_endings_are_refused(made, tmp_path, name):
+    """Before any work is done."""
+    with pytest.raises(InputError, match=r"must end in \.parquet or \.jsonl"):
+        write_all(made.open(), Query(), tmp_path / name)
+
+
+def test_a_place_that_cannot_be_written_is_told(made, tmp_path):
+    """A missing folder is a sentence."""
+    with pytest.raises(StorageError, match="cannot write"):
+        write_all(made.open(), Query(), tmp_path / "nowhere" / "a.jsonl")
+
+
+def test_what_cannot_be_asked_is_refused(made, tmp_path):
+    """No item has such facets; no such relation."""
+    with pytest.raises(InputError, match="no item"):
+        write_all(made.open(), Query(relation="similar-track"), tmp_path / "a.jsonl")
+    with pytest.raises(UnknownNameError):
+        write_all(made.open(), Query(relation="nonsense"), tmp_path / "a.jsonl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_items_without_vectors_are_left_out(make_catalog, tmp_path):
+    """An item whose file failed has no neighbours and stops nobody."""
+    made = make_catalog()
+    made.fill(12)
+    with made.catalog.connection as sql:
+        sql.execute("DELETE FROM vectors WHERE media=1")
+        sql.execute("UPDATE items SET changed=? WHERE item=1", (made.catalog.next_sequence(),))
+    made.build()
+    assert write_all(made.open(), Query(k=3), tmp_path / "a.jsonl") == 11

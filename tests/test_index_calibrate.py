@@ -1,0 +1,116 @@
+"""Calibration: the recall told is the recall measured from outside, and the fastest method wins."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from index import calibrate as calibration
+from index.calibrate import random_quantiles, rows_that_meet_trees
+from index.relations import RELATIONS
+
+
+def _told_and_measured(made, measure_recall, relation: str, queries: int) -> tuple[float, float, str]:
+    recommender = made.open()
+    seen = made.seen(recommender, relation)
+    some = np.random.default_rng(7).choice(len(seen.ids), queries, replace=False)
+    told, found, methods = [], [], set()
+    for row in some.tolist():
+        answer = recommender.query(seen.ids[row], relation=relation, duplicates=True)
+        told.append(answer.recall)
+        found.append(measure_recall(answer.hits, seen.truth(seen.ids[row]), 10))
+        methods.add(answer.method)
+    assert len(methods) == 1
+    return float(np.mean(told)), float(np.mean(found)), methods.pop()
+
+
+@pytest.mark.parametrize("method", ["annoy", "reduced"])
+@pytest.mark.parametrize("relation", ["similar", "style", "substitute"])
+def test_recall_told_is_recall_measured(make_catalog, searching_by, measure_recall, method, relation):
+    """Two thousand items, low recall asked for, so that there are misses to count."""
+    with searching_by(method):
+        made = make_catalog()
+        made.fill(2000, categories=3)
+        with made.catalog.connection:
+            made.catalog.set_setting("recall", "0.9")
+        made.build()
+        told, measured, used = _told_and_measured(made, measure_recall, relation, 300)
+    assert used == method
+    assert 0.9 <= told <= 1
+    assert measured >= told - 0.015  # asking holds the first ten of twenty fetched, as calibration did
+    assert abs(told - measured) <= 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("relation", ["similar", "style"])
+def test_recall_told_is_recall_measured_on_a_large_catalog(make_catalog, measure_recall, relation):
+    """Fifteen thousand items, nothing forced: whichever method the build chose."""
+    made = make_catalog()
+    made.fill(15_000)
+    made.build()
+    told, measured, _ = _told_and_measured(made, measure_recall, relation, 400)
+    assert abs(told - measured) <= 0.01
+
+
+def test_a_small_catalog_is_scanned(make_catalog):
+    """No trees, no files for them, recall 1."""
+    made = make_catalog()
+    made.fill(300)
+    made.build()
+    space = made.open().generation.spaces["image"]
+    assert {plan.method for plan in space.record.relations.values()} == {"exact"}
+    assert not [path for path in space.folder.iterdir() if path.is_dir()]
+
+
+def test_trees_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatch):
+    """When a scan is faster the plan is exact and no unused file stays."""
+    monkeypatch.setattr("index.segments.EXACT_ROWS", 400)
+    probe = calibration._probe
+    monkeypatch.setattr(calibration, "_probe", lambda *a: (replace(probe(*a)[0], per_scan=0.0), 1e-12))
+    made = make_catalog()
+    made.fill(600)
+    made.build()
+    space = made.open().generation.spaces["image"]
+    assert {plan.method for plan in space.record.relations.values()} == {"exact"}
+    assert not [path for path in space.folder.iterdir() if path.is_dir()]
+
+
+def test_only_files_that_the_method_reads_are_kept(make_catalog, searching_by):
+    """Trees without the copy, or the copy without trees."""
+    for method, kept in (("annoy", {"reducer.f32", "trees-0-900.ann"}), ("reduced", {"reducer.f32", "reduced.f32"})):
+        with searching_by(method):
+            made = make_catalog()
+            made.fill(900)
+            made.build()
+            folder = made.open().generation.spaces["image"].folder / "similar"
+            assert {path.name for path in folder.iterdir()} == kept
+
+
+def test_small_categories_are_no_witnesses_for_trees(make_catalog, searching_by):
+    """Questions that are scanned anyway do not lift the recall told of those that are not."""
+    with searching_by("annoy"):
+        made = make_catalog()
+        vectors, _ = made.points(900)
+        made.add([f"i{row:04d}" for row in range(900)], vectors, ["large"] * 700 + ["small"] * 150 + [None] * 50)
+        made.build()
+        space = made.open().generation.spaces["image"]
+        meets = rows_that_meet_trees(space, RELATIONS["substitute"])
+        assert meets.sum() == 750
+        assert rows_that_meet_trees(space, RELATIONS["style"]).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_random_pairs_have_ascending_quantiles(count):
+    """Also when there are no pairs."""
+    vectors = np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
+    quantiles = random_quantiles(vectors, np.ones(4, np.float32), (0.0, 0.5, 1.0))
+    assert list(quantiles) == sorted(quantiles)
+    assert all(math.isfinite(value) for value in quantiles)
+
+
+def test_an_item_is_no_random_pair_with_itself():
+    """Two unlike items have one score."""
+    assert random_quantiles(np.eye(2, dtype=np.float32), np.ones(2, np.float32), (0.0, 1.0)) == (0.0, 0.0)
