@@ -76,13 +76,13 @@ def write_all(
 
 
 def _askable(recommender: Recommender, relation: str) -> list[str]:
-    weights = set(relation_named(relation).weights)
+    asked = relation_named(relation)
     ids: dict[str, None] = {}
     for space in recommender.generation.spaces.values():
-        if weights & set(space.projection.facets):
+        if asked.compares(space.projection.facets):
             ids.update(dict.fromkeys(recommender.item_ids(space.modality)))
     if not ids:
-        raise InputError(f"no item of this catalog has a facet that {relation!r} compares ({', '.join(weights)})")
+        raise InputError(f"no item of this catalog has a facet that {relation!r} compares ({', '.join(asked.weights)})")
     return sorted(ids)
 
 

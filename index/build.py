@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from index.ann import build_trees
 from index.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_trees
-from index.catalog import Catalog, chunks, marks
-from index.encoders import card_of
+from index.catalog import Catalog, HeldEncoder, chunks, marks
 from index.errors import NotBuiltError, StaleIndexError
 from index.generations import (
     FORMAT_VERSION,
@@ -60,9 +59,9 @@ REDUCED_DIM = 64
 240 dimensions: 64 reached recall 0.99 in a quarter of the time of 240, 32 needed twice the candidates."""
 
 
-def fingerprints(catalog: Catalog) -> dict[str, str]:
-    """Encoder name → fingerprint, as the catalog holds them."""
-    return {name: fingerprint for name, (_, _, fingerprint) in catalog.encoders().items()}
+def cards(catalog: Catalog) -> dict[str, EncoderCard]:
+    """Encoder name → card, as the catalog holds them."""
+    return {name: held.card for name, held in catalog.encoders().items()}
 
 
 def pending(catalog: Catalog, sequence: int) -> int:
@@ -92,7 +91,7 @@ def build_if_needed(catalog: Catalog, *, force: bool = False) -> int:
         if (
             manifest
             and manifest.asked_recall == recall
-            and not disagreement(manifest, fingerprints(catalog))
+            and not disagreement(manifest, cards(catalog))
             and not damage(catalog.folder, manifest, thorough=False)
         ):
             count = catalog.count()
@@ -107,29 +106,32 @@ def build(catalog: Catalog, recall: float) -> int:
     sequence = catalog.sequence
     with new_generation(catalog.folder) as (number, folder):
         spaces: dict[str, SpaceRecord] = {}
-        modalities: dict[Modality, list[tuple[int, EncoderCard]]] = {}
-        for name, (key, modality, _) in catalog.encoders().items():
-            modalities.setdefault(modality, []).append((key, card_of(name)))
-        for modality, encoders in modalities.items():
+        encoders = catalog.encoders()
+        modalities: dict[Modality, list[str]] = {}
+        for name, held in encoders.items():
+            modalities.setdefault(held.card.modality, []).append(name)
+        for modality, names in modalities.items():
             (folder / modality).mkdir()
-            spaces[modality] = _build_space(catalog, folder / modality, modality, encoders, recall)
+            own = {name: encoders[name] for name in names}
+            spaces[modality] = _build_space(catalog, folder / modality, modality, own, recall)
         files = {
             str(path.relative_to(folder)): file_record(path) for path in sorted(folder.rglob("*")) if path.is_file()
         }
+        fingerprints = {name: held.card.fingerprint for name, held in encoders.items()}
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        manifest = Manifest(FORMAT_VERSION, number, created, sequence, recall, fingerprints(catalog), spaces, files)
+        manifest = Manifest(FORMAT_VERSION, number, created, sequence, recall, fingerprints, spaces, files)
         (folder / MANIFEST).write_text(manifest.to_json())
     with catalog.connection:
         catalog.connection.execute("DELETE FROM removed WHERE changed <= ?", (sequence,))
     return number
 
 
-def raw_vectors(catalog: Catalog, keys: Sequence[int], encoders: Sequence[tuple[int, EncoderCard]]) -> Vectors:
+def raw_vectors(catalog: Catalog, keys: Sequence[int], encoders: Iterable[HeldEncoder]) -> Vectors:
     """Read items' vectors, those of several media pooled by their mean.
 
     Args:
         keys: Database keys of items, n of them.
-        encoders: Their keys and cards; all of one modality.
+        encoders: All of one modality.
 
     Returns:
         float32, shape ``(n, raw_dim)``: the encoders' vectors side by side, zero where an item has none.
@@ -166,26 +168,24 @@ def _build_space(
     catalog: Catalog,
     folder: Path,
     modality: Modality,
-    encoders: Sequence[tuple[int, EncoderCard]],
+    encoders: Mapping[str, HeldEncoder],
     recall: float,
 ) -> SpaceRecord:
-    keys, categories, offsets = _ordered(catalog, [key for key, _ in encoders])
-    cards = [card for _, card in encoders]
+    keys, categories, offsets = _ordered(catalog, [held.key for held in encoders.values()])
+    own = [held.card for held in encoders.values()]
     step = max(1, -(-len(keys) // FIT_ITEMS))
-    projection = fit_projection(cards, raw_vectors(catalog, keys[::step].tolist(), encoders))
+    projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
     projection.save(folder / "projection.npz")
     with (folder / "keys.i64").open("wb") as file:
         file.write(keys.astype("<i8").tobytes())
     with (folder / "vectors.f32").open("wb") as file:
         for start in range(0, len(keys), BLOCK):
-            raw = raw_vectors(catalog, keys[start : start + BLOCK].tolist(), encoders)
+            raw = raw_vectors(catalog, keys[start : start + BLOCK].tolist(), encoders.values())
             file.write(projection.project(raw).astype("<f4", copy=False).tobytes())
-    record = SpaceRecord(
-        len(keys), projection.dim, tuple(card.name for card in cards), tuple(categories), tuple(offsets), {}
-    )
-    space = Space(folder, modality, record)
+    record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
+    space = Space(folder, modality, record, own)
     for relation in RELATIONS.values():
-        if set(relation.weights) & set(projection.facets):
+        if relation.compares(projection.facets):
             plan = _build_relation(space, relation, recall)
             quantiles = random_quantiles(space.vectors, space.facet_weights(relation), RANDOM_LEVELS)
             record.relations[relation.name] = replace(plan, random=quantiles)
@@ -226,8 +226,9 @@ def _build_relation(space: Space, relation: Relation, recall: float) -> SearchPl
             reduced = (space.vectors[start : start + BLOCK] * weights) @ reducer
             file.write(reduced.astype("<f4", copy=False).tobytes())
             space.release()
+    trees = SEGMENT_TREES if by_category else TREES
     plan = SearchPlan(
-        digest=relation.digest, method="annoy", recall=0.0, measured_on=0, trees=SEGMENT_TREES if by_category else TREES, search_k=0, candidates=0,
+        digest=relation.digest, method="annoy", recall=0.0, measured_on=0, trees=trees, search_k=0, candidates=0,
         dim=reducer.shape[1], by_category=by_category, seconds_per_query=0.0, seconds_per_row=0.0, random=(),
     )  # fmt: skip
     space.record.relations[relation.name] = plan

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
 from index.lock import writer_lock
 from index.schema import DATABASE, FORMAT_VERSION, SCHEMA
-from index.types import Attribute, Modality
+from index.types import Attribute, EncoderCard, Modality
 
 IDS_AT_ONCE = 500
 """Parameters in one SQL statement; SQLite allows 999 or more everywhere."""
@@ -41,6 +41,13 @@ class Item:
         """The attribute that candidate rules look at."""
         value = self.attributes.get("category")
         return None if value is None else str(value)
+
+
+class HeldEncoder(NamedTuple):
+    """An encoder that a catalog holds vectors of: its database key and its card."""
+
+    key: int
+    card: EncoderCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +185,18 @@ class Catalog:
 
     # Encoders
 
-    def encoders(self) -> dict[str, tuple[int, Modality, str]]:
-        """Encoders in use: name → (key, modality, fingerprint), in the order they were added."""
-        rows = self.connection.execute("SELECT name, encoder, modality, fingerprint FROM encoders ORDER BY encoder")
-        return {name: (key, modality, fingerprint) for name, key, modality, fingerprint in rows}
+    def encoders(self) -> dict[str, HeldEncoder]:
+        """Encoders in use by name, in the order they were added."""
+        rows = self.connection.execute("SELECT name, encoder, card FROM encoders ORDER BY encoder")
+        return {name: HeldEncoder(key, EncoderCard.from_json(json.loads(card))) for name, key, card in rows}
+
+    def hold_encoder(self, name: str, card: EncoderCard) -> None:
+        """Add an encoder, or renew its card, inside the caller's transaction."""
+        self.connection.execute(
+            "INSERT INTO encoders (name, modality, fingerprint, card) VALUES (?,?,?,?) "
+            "ON CONFLICT (name) DO UPDATE SET fingerprint=excluded.fingerprint, card=excluded.card",
+            (name, card.modality, card.fingerprint, json.dumps(card.to_json(), ensure_ascii=False)),
+        )
 
     def check_fingerprint(self, name: str, fingerprint: str) -> None:
         """Refuse an encoder whose numbers differ from those the catalog holds.
@@ -190,10 +205,10 @@ class Catalog:
             StaleIndexError: With the command that re-embeds.
         """
         held = self.encoders().get(name)
-        if held and held[2] != fingerprint:
+        if held and held.card.fingerprint != fingerprint:
             raise StaleIndexError(
-                f"{self.folder} holds {name} vectors of fingerprint {held[2]}, this program makes {fingerprint}; "
-                f"embed again with: simkin index --re-embed --catalog {self.folder}"
+                f"{self.folder} holds {name} vectors of fingerprint {held.card.fingerprint}, this program makes "
+                f"{fingerprint}; embed again with: simkin index --re-embed --catalog {self.folder}"
             )
 
     # Items

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from index.build import raw_vectors
 from index.catalog import Catalog
-from index.encoders import card_of
 from index.generations import Space
 from index.relations import CandidateRule
 from index.types import Vector, Vectors
@@ -83,7 +82,7 @@ def read_delta(catalog: Catalog, sequence: int, space: Space) -> Delta:
     rows = space.rows_of(np.asarray([key for key, *_ in (*changed, *removed)], np.int64))
     keys = [key for key, _ in changed]
     held = catalog.encoders()
-    raw = raw_vectors(catalog, keys, [(held[name][0], card_of(name)) for name in space.record.encoders])
+    raw = raw_vectors(catalog, keys, [held[name] for name in space.record.encoders])
     present = raw.any(axis=1)
     vectors = space.projection.project(raw[present])
     return Delta(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from index.errors import UnknownNameError
+from index.errors import InputError, MissingExtraError, UnknownNameError
+from index.model_cache import converted_file, hub_file
 from index.types import Attribute, Encoder, EncoderCard, Modality
 
 
@@ -51,29 +52,41 @@ ALIASES: dict[str, tuple[str, ...]] = {"builtin": ("builtin-image", "builtin-aud
 """Names that stand for several encoders, one for each modality."""
 
 
+NETWORKS = ("onnx", "hf", "timm", "torchvision")
+"""What a network's name begins with, before a colon."""
+
+OPTIONS = ("preset", "frontend", "output")
+"""What may follow the name of an ONNX file, as in ``onnx:FILE?preset=imagenet``."""
+
+
 def encoder_names(asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Expand aliases and check names, keeping order and dropping repeats.
+    """Expand aliases, check names and make files absolute, keeping order and dropping repeats.
 
     Raises:
         UnknownNameError: A name is neither an encoder nor an alias.
     """
     names: list[str] = []
     for name in asked:
-        if name not in ENCODERS and name not in ALIASES:
-            raise UnknownNameError.of("encoder", name, [*ENCODERS, *ALIASES])
-        names.extend(n for n in ALIASES.get(name, (name,)) if n not in names)
+        library, colon, rest = name.partition(":")
+        if colon and library in NETWORKS:
+            path, mark, options = rest.partition("?")
+            full = f"onnx:{Path(path).absolute()}{mark}{options}" if library == "onnx" else name
+            names.extend(n for n in (full,) if n not in names)
+        elif name not in ENCODERS and name not in ALIASES:
+            raise UnknownNameError.of("encoder", name, [*ENCODERS, *ALIASES, *(f"{kind}:…" for kind in NETWORKS)])
+        else:
+            names.extend(n for n in ALIASES.get(name, (name,)) if n not in names)
     return tuple(names)
 
 
 def card_of(name: str) -> EncoderCard:
-    """Return the card of one encoder; loads no weights and no heavy library.
+    """Return the card of one encoder; a built-in one loads nothing heavy, a network opens its file.
 
     Raises:
         UnknownNameError: No encoder has this name.
+        InputError: The network cannot be opened.
     """
-    if name not in ENCODERS:
-        raise UnknownNameError.of("encoder", name, ENCODERS)
-    return ENCODERS[name].card()
+    return ENCODERS[name].card() if name in ENCODERS else _network(name).card
 
 
 def load_encoder(name: str) -> Encoder:
@@ -81,10 +94,97 @@ def load_encoder(name: str) -> Encoder:
 
     Raises:
         UnknownNameError: No encoder has this name.
+        InputError: The network cannot be opened.
+        MissingExtraError: It must be converted first, and torch is not installed.
     """
-    if name not in ENCODERS:
+    return ENCODERS[name].load() if name in ENCODERS else _network(name)
+
+
+def export_network(name: str, out: Path, samples: Sequence[Path] = (), *, int8: bool = False) -> Mapping[str, object]:
+    """Convert a network of timm or torchvision to one ONNX file that is a complete encoder.
+
+    Args:
+        samples: Pictures or sounds to compare torch and onnxruntime on; made on the spot when there are none.
+        int8: Try 8-bit numbers; kept only where they answer nearly alike and faster.
+
+    Returns:
+        The parity reached, as stored in the file.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        InputError: The network cannot be converted, or the file would answer otherwise.
+    """
+    try:
+        if _hears(name):
+            from audio.export import export_sound
+            from audio.sound_names import parse_sound_name
+            from audio.timm_sounds import load_timm_sound
+
+            if int8:
+                raise InputError("--int8 is for picture networks")
+            return asdict(export_sound(load_timm_sound(parse_sound_name(name)), out, samples))
+        from vision.export import export
+
+        return asdict(export(name, out, samples, int8=int8))
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "timm", "torchvision", "onnx", "onnxscript"):
+            raise
+        raise MissingExtraError(
+            f"converting {name} needs {error.name}; install it with: pip install 'simkin[torch]'"
+        ) from None
+
+
+def _hears(name: str) -> bool:
+    from audio.sound_names import names_a_sound_network
+
+    return names_a_sound_network(name)
+
+
+def _network(name: str) -> Encoder:
+    library, colon, rest = name.partition(":")
+    if not colon or library not in NETWORKS:
         raise UnknownNameError.of("encoder", name, ENCODERS)
-    return ENCODERS[name].load()
+    place, _, tail = rest.partition("?")
+    if library == "onnx":
+        return _open(Path(place), _options(name, tail))
+    if library == "hf":
+        return _open(hub_file(place), _options(name, tail))
+    file = converted_file(name)
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        export_network(name, file)
+    return _open(file, {})
+
+
+def _options(name: str, tail: str) -> dict[str, str]:
+    options = dict(part.partition("=")[::2] for part in tail.split("&")) if tail else {}
+    for key in options:
+        if key not in OPTIONS:
+            raise UnknownNameError.of(f"option of {name.partition('?')[0]}", key, OPTIONS)
+    return options
+
+
+def _open(path: Path, options: Mapping[str, str]) -> Encoder:
+    """Open an ONNX file as what it says it is, or as what the options say."""
+    from index.onnx_model import OnnxModel
+
+    content = OnnxModel(path).metadata()
+    told = content.get("card", {}).get("modality") if isinstance(content.get("card"), dict) else None
+    if told == "audio" or "frontend" in options or "frontend" in content:
+        from audio.onnx_encoder import OnnxSongEncoder
+
+        return OnnxSongEncoder(path, options.get("frontend", ""), options.get("output", ""))
+    from vision.onnx_encoder import OnnxPictureEncoder
+
+    if not content and "preset" not in options:
+        from audio.frontends import FRONTENDS
+        from vision.presets import PRESETS
+
+        raise InputError(
+            f"{path} does not say what it takes; name a preset for pictures (onnx:FILE?preset=NAME: "
+            f"{', '.join(PRESETS)}) or a front-end for sounds (onnx:FILE?frontend=NAME: {', '.join(FRONTENDS)})"
+        )
+    return OnnxPictureEncoder(path, options.get("preset", ""))
 
 
 IMAGE_SUFFIXES = frozenset(

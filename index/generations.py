@@ -7,7 +7,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.ann import Trees
-from index.encoders import card_of
 from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.projection import Projection
 from index.relations import RELATIONS, Relation
 from index.segments import Segment, cut
-from index.types import Modality, Vectors
+from index.types import EncoderCard, Modality, Vectors
 
 FORMAT_VERSION = 1
 GENERATIONS = "generations"
@@ -153,14 +152,14 @@ class Manifest:
 class Space:
     """The rows of one modality, memory-mapped, in the order (category, item id)."""
 
-    def __init__(self, folder: Path, modality: Modality, record: SpaceRecord) -> None:
+    def __init__(self, folder: Path, modality: Modality, record: SpaceRecord, cards: Sequence[EncoderCard]) -> None:
         self.folder = folder
         self.modality = modality
         self.record = record
         self.offsets: NDArray[np.int64] = np.asarray(record.offsets, np.int64)
         self.keys: NDArray[np.int64] = _mapped(folder / "keys.i64", "<i8", (record.count,))
         self.vectors: Vectors = _mapped(folder / "vectors.f32", "<f4", (record.count, record.dim))
-        self.projection = Projection.load(folder / "projection.npz", [card_of(name) for name in record.encoders])
+        self.projection = Projection.load(folder / "projection.npz", cards)
         self._trees: dict[tuple[str, str], Trees] = {}
 
     def release(self) -> None:
@@ -211,22 +210,22 @@ class Space:
         """Weight of each dimension, so that a score is ``(weights * query) @ row``: the facets' weights
         over their sum, zero for facets that the relation leaves out. float32, shape ``(dim,)``."""
         weights = np.zeros(self.record.dim, np.float32)
+        each = relation.weights_of(self.projection.facets)
         for part in self.projection.parts:
-            weights[part.own] = relation.weights.get(part.facet.name, 0.0)
-        total = sum(relation.weights.get(name, 0.0) for name in self.projection.facets)
-        return weights / np.float32(total) if total else weights
+            weights[part.own] = each[part.facet.name]
+        return weights
 
 
 class Generation:
     """One opened generation."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, cards: Mapping[str, EncoderCard]) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.spaces: dict[str, Space] = {
-            name: Space(folder / name, name, record)  # type: ignore[arg-type]  # names are modalities
-            for name, record in manifest.spaces.items()
-        }
+        self.spaces: dict[str, Space] = {}
+        for name, record in manifest.spaces.items():
+            own = [cards[encoder] for encoder in record.encoders]
+            self.spaces[name] = Space(folder / name, own[0].modality, record, own)
 
 
 def current_number(catalog: Path) -> int:
@@ -258,12 +257,12 @@ def read_manifest(catalog: Path, number: int) -> Manifest:
         raise StaleIndexError(f"{path} cannot be read ({error}); rebuild with: {_rebuild(catalog)}") from None
 
 
-def open_generation(catalog: Path, fingerprints: dict[str, str], *, thorough: bool = False) -> Generation:
+def open_generation(catalog: Path, cards: Mapping[str, EncoderCard], *, thorough: bool = False) -> Generation:
     """Open the generation in use, after its manifest, its relations and its files agree.
 
     Args:
         catalog: The catalog's folder.
-        fingerprints: Encoder name → fingerprint, as the database has them.
+        cards: Encoder name → card, as the database has them.
         thorough: Read every file whole, even those that nothing has touched since they were written.
 
     Raises:
@@ -272,19 +271,20 @@ def open_generation(catalog: Path, fingerprints: dict[str, str], *, thorough: bo
     """
     number = current_number(catalog)
     manifest = read_manifest(catalog, number)
-    reason = disagreement(manifest, fingerprints) or damage(catalog, manifest, thorough=thorough)
+    reason = disagreement(manifest, cards) or damage(catalog, manifest, thorough=thorough)
     if reason:
         raise StaleIndexError(f"generation {number} of {catalog}: {reason}; rebuild with: {_rebuild(catalog)}")
-    return Generation(generation_folder(catalog, number), manifest)
+    return Generation(generation_folder(catalog, number), manifest, cards)
 
 
-def disagreement(manifest: Manifest, fingerprints: dict[str, str]) -> str:
-    """Why a generation does not fit the database or this program; empty when it does."""
+def disagreement(manifest: Manifest, cards: Mapping[str, EncoderCard]) -> str:
+    """Why a generation does not fit the database's encoders or this program; empty when it does."""
+    fingerprints = {name: card.fingerprint for name, card in cards.items()}
     if manifest.fingerprints != fingerprints:
         return f"built for encoders {manifest.fingerprints}, the catalog holds {fingerprints}"
     for space in manifest.spaces.values():
-        facets = {facet.name for name in space.encoders for facet in card_of(name).facets}
-        asked = {name for name, relation in RELATIONS.items() if facets & set(relation.weights)}
+        facets = [facet for name in space.encoders for facet in cards[name].facets]
+        asked = {name for name, relation in RELATIONS.items() if relation.compares(facets)}
         if asked != set(space.relations):
             return f"built for relations {sorted(space.relations)}, this program asks {sorted(asked)}"
         for name, plan in space.relations.items():

@@ -18,6 +18,7 @@ from index.plan import Counts, plan, source_key, take_in
 from index.scan import Entry, entry_id, scan_folder
 from index.store import Store
 from index.tables import is_table, read_attributes, scan_table
+from index.types import EncoderCard
 from index.workers import Described, Job, describe_all, usable_cores
 
 _RE_EMBEDDING = "re_embedding"
@@ -210,21 +211,34 @@ def _settle_encoders(catalog: Catalog, options: IndexOptions) -> None:
     with catalog.connection:
         for name in (*held, *(n for n in names if n not in held)):
             card = card_of(name)
-            if options.re_embed and not (resumed and name in held and held[name][2] == card.fingerprint):
+            if options.re_embed and not (resumed and name in held and held[name].card.fingerprint == card.fingerprint):
                 catalog.connection.execute(
                     "DELETE FROM vectors WHERE encoder IN (SELECT encoder FROM encoders WHERE name=?)", (name,)
                 )
-                catalog.connection.execute("UPDATE encoders SET fingerprint=? WHERE name=?", (card.fingerprint, name))
-            catalog.check_fingerprint(name, card.fingerprint)
-            if name not in held:
-                catalog.connection.execute(
-                    "INSERT INTO encoders (name, modality, fingerprint) VALUES (?,?,?)",
-                    (name, card.modality, card.fingerprint),
-                )
+            elif name in held:
+                catalog.check_fingerprint(name, card.fingerprint)
+            _check_facets(catalog, name, card)
+            catalog.hold_encoder(name, card)
         if options.re_embed:
             catalog.set_setting(_RE_EMBEDDING, "1")
         if options.recall:
             catalog.set_setting("recall", repr(options.recall))
+
+
+def _check_facets(catalog: Catalog, name: str, card: EncoderCard) -> None:
+    """Facets of one modality are told apart by name."""
+    taken = {
+        facet.name: other
+        for other, held in catalog.encoders().items()
+        if other != name and held.card.modality == card.modality
+        for facet in held.card.facets
+    }
+    for facet in card.facets:
+        if facet.name in taken:
+            raise InputError(
+                f"{name} and {taken[facet.name]} both have a facet {facet.name!r}; rename one model's file, or use "
+                "a catalog for each"
+            )
 
 
 def _ingest_source(
@@ -283,7 +297,8 @@ def _describe(
     store = Store(catalog, key)
     location = os.fsencode(source.location)
     by_modality: dict[str, tuple[str, ...]] = {}
-    for name, (_, modality, _) in catalog.encoders().items():
+    for name, held in catalog.encoders().items():
+        modality = held.card.modality
         by_modality[modality] = (*by_modality.get(modality, ()), name)
 
     def jobs() -> Iterator[Job]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.build import fingerprints, pending
+from index.build import cards, pending
 from index.catalog import Catalog
 from index.errors import NotBuiltError, StaleIndexError
 from index.generations import current_number, damage, disagreement, generation_folder, read_manifest
@@ -63,9 +63,7 @@ def overview(catalog: Catalog) -> Overview:
     changes, asked, state = 0, 0.0, "current"
     try:
         manifest = read_manifest(catalog.folder, number)
-        state = (
-            disagreement(manifest, fingerprints(catalog)) or damage(catalog.folder, manifest, thorough=False) or state
-        )
+        state = disagreement(manifest, cards(catalog)) or damage(catalog.folder, manifest, thorough=False) or state
         changes, asked = pending(catalog, manifest.sequence), manifest.asked_recall
         relations = [
             RelationState(name, modality, plan.method, plan.recall, plan.measured_on)
@@ -78,7 +76,7 @@ def overview(catalog: Catalog) -> Overview:
     return Overview(
         items=dict(execute("SELECT modality, count(DISTINCT item) FROM media WHERE item NOT NULL GROUP BY modality")),
         categories=execute("SELECT count(DISTINCT category) FROM items").fetchone()[0],
-        encoders=fingerprints(catalog),
+        encoders={name: card.fingerprint for name, card in cards(catalog).items()},
         sources=[
             (location.decode("utf-8", "backslashreplace"), kind)
             for location, kind in execute("SELECT location, kind FROM sources ORDER BY source")

@@ -40,9 +40,9 @@ class Projection:
         return int(self.parts[-1].raw.stop)
 
     @property
-    def facets(self) -> tuple[str, ...]:
-        """Names, in order."""
-        return tuple(part.facet.name for part in self.parts)
+    def facets(self) -> tuple[Facet, ...]:
+        """In order."""
+        return tuple(part.facet for part in self.parts)
 
     def project(self, raw: Vectors) -> Vectors:
         """Project items.

@@ -12,7 +12,7 @@ from index.answers import Query
 from index.build import raw_vectors
 from index.catalog import Catalog
 from index.delta import Delta
-from index.encoders import card_of, load_encoder, modality_of
+from index.encoders import load_encoder, modality_of
 from index.errors import InputError, MediaError, UnknownNameError
 from index.generations import Generation, Space
 from index.relations import Relation
@@ -105,12 +105,12 @@ def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
     """Vectors of items as encoded, the space's encoders side by side. float32, ``(len(keys), raw_dim)``."""
     held = catalog.encoders()
     unique = sorted(set(keys))
-    found = raw_vectors(catalog, unique, [(held[name][0], card_of(name)) for name in space.record.encoders])
+    found = raw_vectors(catalog, unique, [held[name] for name in space.record.encoders])
     return found[np.searchsorted(unique, keys)] if keys else found
 
 
 def _misfit(space: Space, relation: Relation, query: Query) -> str:
-    if not set(relation.weights) & set(space.projection.facets):
+    if not relation.compares(space.projection.facets):
         return f"it compares {', '.join(relation.weights)}, which no {space.modality} has"
     for path, _ in query.files:
         if modality_of(path.name) != space.modality:
@@ -121,8 +121,8 @@ def _misfit(space: Space, relation: Relation, query: Query) -> str:
 def _encode(catalog: Catalog, space: Space, path: Path) -> Vector:
     raw = []
     for name in space.record.encoders:
-        catalog.check_fingerprint(name, card_of(name).fingerprint)
         encoder = load_encoder(name)
+        catalog.check_fingerprint(name, encoder.card.fingerprint)
         try:
             raw.append(encoder.describe(path))
         except MediaError as error:

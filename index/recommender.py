@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answers import Answer, Hit, Query
-from index.build import fingerprints
+from index.build import cards
 from index.catalog import Catalog, chunks, marks, storage_errors
 from index.delta import Delta, read_delta
 from index.diversity import diversify
@@ -98,7 +98,7 @@ class Recommender:
     def _follow(self, number: int, version: int) -> None:
         if self._generation is None or number != self._number:
             self._number = -1
-            self._generation = open_generation(self.catalog.folder, fingerprints(self.catalog))
+            self._generation = open_generation(self.catalog.folder, cards(self.catalog))
             self._searchers.clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
@@ -384,7 +384,7 @@ def _check(query: Query) -> None:
 
 def _shares(space: Space, relation: Relation, products: Vectors) -> list[dict[str, float]]:
     """Each facet's share of each score; facets that speak against it count as none."""
-    parts = [part for part in space.projection.parts if part.facet.name in relation.weights]
+    parts = [part for part in space.projection.parts if part.facet.kind in relation.weights]
     sums = np.maximum(np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1), 0.0)
     totals = sums.sum(axis=1, keepdims=True)
     shares = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0).astype(float).round(4)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from index.errors import UnknownNameError
+from index.types import Facet
 
 CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
 """Which items may answer: all, those of the query's category, or those outside it."""
@@ -23,7 +25,7 @@ class Relation:
 
     Attributes:
         name: As typed after ``--relation``.
-        weights: Facet name → weight, all positive. Facets that a catalog lacks are left out.
+        weights: Kind of facet → weight, all positive. Kinds that a catalog lacks are left out.
         rule: Which items may answer.
         why: One sentence for people who ask what this relation is for.
     """
@@ -32,6 +34,21 @@ class Relation:
     weights: Mapping[str, float] = field(hash=False)
     rule: CandidateRule
     why: str
+
+    def compares(self, facets: Iterable[Facet]) -> bool:
+        """Whether any of these facets is of a kind that the relation weighs."""
+        return any(facet.kind in self.weights for facet in facets)
+
+    def weights_of(self, facets: Iterable[Facet]) -> dict[str, float]:
+        """Weight of each facet by name, summing to 1; facets of one kind share the kind's weight equally.
+
+        Facets that the relation leaves out weigh 0, as do all when it compares none of them.
+        """
+        listed = list(facets)
+        kinds = Counter(facet.kind for facet in listed)
+        weights = {facet.name: self.weights.get(facet.kind, 0.0) / kinds[facet.kind] for facet in listed}
+        total = sum(weights.values())
+        return {name: weight / total if total else 0.0 for name, weight in weights.items()}
 
     @property
     def digest(self) -> str:
@@ -43,25 +60,33 @@ class Relation:
 RELATIONS: dict[str, Relation] = {
     "similar": Relation(
         name="similar",
-        weights={"shape": 1.0, "color": 0.15, "texture": 0.35, "timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
+        weights={
+            "content": 2.0,
+            "shape": 1.0,
+            "color": 0.15,
+            "texture": 0.35,
+            "timbre": 1.0,
+            "rhythm": 0.5,
+            "harmony": 1.0,
+        },
         rule="any",
         why="Everything that can be seen or heard counts: the plain neighbour, over the whole catalog.",
     ),
     "substitute": Relation(
         name="substitute",
-        weights={"shape": 1.0, "color": 0.1, "texture": 0.3},
+        weights={"content": 2.0, "shape": 1.0, "color": 0.1, "texture": 0.3},
         rule="same category",
         why="What could be taken instead: the same kind of thing, so form leads, inside the category.",
     ),
     "style": Relation(
         name="style",
-        weights={"color": 1.0, "texture": 0.2, "shape": 0.1},
+        weights={"color": 1.0, "style": 0.3, "texture": 0.2, "shape": 0.1},
         rule="other category",
         why="What goes with it: colour and surface carry style, form does not; other categories answer.",
     ),
     "similar-track": Relation(
         name="similar-track",
-        weights={"timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
+        weights={"content": 3.0, "timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
         rule="any",
         why="What sounds like it: instruments and production, harmony in any key, and half as much tempo and beat.",
     ),

@@ -31,7 +31,8 @@ CREATE TABLE encoders (
     encoder     INTEGER PRIMARY KEY,
     name        TEXT NOT NULL UNIQUE,
     modality    TEXT NOT NULL CHECK (modality IN ('image', 'audio')),
-    fingerprint TEXT NOT NULL
+    fingerprint TEXT NOT NULL,
+    card        TEXT NOT NULL              -- JSON: facets, preprocessing, licence, source
 );
 
 CREATE TABLE items (

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from index.build import build_if_needed, fingerprints
+from index.build import build_if_needed, cards
 from index.catalog import Catalog
-from index.encoders import card_of
 from index.errors import NotBuiltError, StaleIndexError
 from index.generations import Generation, current_number, damage, disagreement, generation_folder, read_manifest
 
@@ -91,8 +90,8 @@ def _vectors(catalog: Catalog) -> list[Problem]:
 def _bad_vectors(catalog: Catalog) -> list[tuple[int, int]]:
     """Row ids and media of vectors that cannot be used."""
     bad = []
-    for name, (key, _, _) in catalog.encoders().items():
-        dim = card_of(name).dim
+    for held in catalog.encoders().values():
+        key, dim = held.key, held.card.dim
         rows = catalog.connection.execute("SELECT rowid, media, vector FROM vectors WHERE encoder=?", (key,))
         for row, media, vector in rows:
             if (
@@ -111,11 +110,11 @@ def _generation(catalog: Catalog) -> list[Problem]:
     mend = "builds a new generation"
     try:
         manifest = read_manifest(catalog.folder, number)
-        reason = disagreement(manifest, fingerprints(catalog)) or damage(catalog.folder, manifest, thorough=True)
+        reason = disagreement(manifest, cards(catalog)) or damage(catalog.folder, manifest, thorough=True)
         if not reason:
             reason = _unreadable(
                 generation_folder(catalog.folder, number),
-                Generation(generation_folder(catalog.folder, number), manifest),
+                Generation(generation_folder(catalog.folder, number), manifest, cards(catalog)),
             )
     except (NotBuiltError, StaleIndexError) as error:
         reason = str(error)

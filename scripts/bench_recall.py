@@ -42,7 +42,7 @@ def make_catalog(folder: Path, count: int, seed: int = 0) -> None:
     with Catalog.create(folder) as catalog, catalog.writing(), catalog.connection:
         sql = catalog.connection
         sql.execute("INSERT INTO sources VALUES (1, ?, 'folder', NULL)", (os.fsencode(folder / "none"),))
-        sql.execute("INSERT INTO encoders VALUES (1, ?, 'image', ?)", (ENCODER, card.fingerprint))
+        catalog.hold_encoder(ENCODER, card)
         sequence = catalog.next_sequence()
         for start in range(0, count, 5000):
             size = min(5000, count - start)
@@ -83,13 +83,12 @@ def outside(folder: Path, relation: str, recommender: simkin.Recommender) -> tup
         )
         ids, categories, vectors = zip(*((i, c, np.frombuffer(v, "<f4")) for i, c, v in rows), strict=True)
     raw = np.stack(vectors)
-    weights = RELATIONS[relation].weights
-    total = sum(weights.get(part.facet.name, 0.0) for part in space.projection.parts)
+    weights = RELATIONS[relation].weights_of(space.projection.facets)
     columns = []
     for part in space.projection.parts:
         points = (raw[:, part.raw] - part.space.mean) @ part.space.matrix
         points /= np.linalg.norm(points, axis=1, keepdims=True)
-        columns.append(points * np.sqrt(weights.get(part.facet.name, 0.0) / total))
+        columns.append(points * np.sqrt(weights[part.facet.name]))
     return np.hstack(columns).astype(np.float32), np.asarray(categories), list(ids)
 
 

@@ -53,7 +53,7 @@ class MadeCatalog:
         self.catalog = Catalog.create(folder)
         with self.catalog.connection as sql:
             sql.execute("INSERT INTO sources VALUES (1, ?, 'folder', NULL)", (os.fsencode(folder / "none"),))
-            sql.execute("INSERT INTO encoders VALUES (1, ?, 'image', ?)", (self.card.name, self.card.fingerprint))
+            self.catalog.hold_encoder(self.card.name, self.card)
 
     def points(self, count: int, seed: int = 0, cluster: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Make vectors, float32 ``(count, 1292)``, and the cluster of each."""

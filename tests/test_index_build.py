@@ -7,6 +7,7 @@ import pytest
 
 from index import build as building
 from index.build import pending, raw_vectors
+from index.catalog import HeldEncoder
 
 
 def test_rows_lie_by_category_and_id(make_catalog):
@@ -35,9 +36,9 @@ def test_several_media_of_an_item_are_pooled(make_catalog):
             "VALUES (1, 'b', 1, 2, x'00', 'image', 0, 0) RETURNING media"
         ).fetchone()
         sql.execute("INSERT INTO vectors VALUES (?, 1, ?)", (media, vectors[3].tobytes()))
-    raw = raw_vectors(made.catalog, [3, 99, 2, 1], [(1, made.card)])
+    raw = raw_vectors(made.catalog, [3, 99, 2, 1], [HeldEncoder(1, made.card)])
     np.testing.assert_allclose(raw, [vectors[2], 0 * vectors[0], vectors[1] + vectors[3], vectors[0]], atol=1e-6)
-    assert raw_vectors(made.catalog, [], [(1, made.card)]).shape == (0, 1292)
+    assert raw_vectors(made.catalog, [], [HeldEncoder(1, made.card)]).shape == (0, 1292)
 
 
 def test_building_twice_gives_the_same_rows(make_catalog):

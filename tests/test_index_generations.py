@@ -13,6 +13,7 @@ import pytest
 from index import build as building
 from index.ann import build_trees
 from index.build import build_if_needed
+from index.encoders import card_of
 from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.generations import (
     CURRENT,
@@ -26,6 +27,8 @@ from index.generations import (
     read_manifest,
 )
 from index.relations import RELATIONS
+
+CARDS = {"builtin-image": card_of("builtin-image")}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def copied(built, tmp_path):
 
 
 def _open(folder):
-    return open_generation(folder, read_manifest(folder, current_number(folder)).fingerprints)
+    return open_generation(folder, CARDS)
 
 
 def test_a_sound_generation_opens(copied):
@@ -89,7 +92,7 @@ def test_damage_that_hides_its_time_is_found_by_a_thorough_look(copied):
         file.write(b"\xff")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(StaleIndexError, match=r"vectors\.f32 is damaged"):
-        open_generation(copied, read_manifest(copied, 1).fingerprints, thorough=True)
+        open_generation(copied, CARDS, thorough=True)
 
 
 @pytest.mark.parametrize("change", ["missing", "longer", "empty"])
@@ -168,7 +171,7 @@ def test_a_damaged_current_file_is_not_built(copied, content):
 def test_another_encoder_is_refused(copied):
     """Vectors of another fingerprint are not compared."""
     with pytest.raises(StaleIndexError, match="built for encoders"):
-        open_generation(copied, {"builtin-image": "0" * 16})
+        open_generation(copied, {"builtin-image": replace(CARDS["builtin-image"], revision=99)})
 
 
 def test_another_definition_of_a_relation_is_refused_and_rebuilt(make_catalog, monkeypatch):

@@ -251,7 +251,9 @@ def test_another_fingerprint_is_refused_until_everything_is_embedded_again(
     run_index(catalog, tmp_path / "p", tmp_path / "s")
     before = vectors(catalog)
     with Catalog.open(catalog) as opened, opened.connection as sql:
-        sql.execute("UPDATE encoders SET fingerprint='old' WHERE modality='image'")
+        sql.execute(
+            "UPDATE encoders SET fingerprint='old', card=json_set(card, '$.revision', 99) WHERE modality='image'"
+        )
         sql.execute("UPDATE vectors SET vector=zeroblob(8)")
     with pytest.raises(StaleIndexError, match=f"simkin index --re-embed --catalog {catalog}"):
         run_index(catalog)

@@ -24,7 +24,7 @@ def projection() -> Projection:
 
 def test_facets_lie_side_by_side_without_gaps(projection):
     """Raw and projected places follow the cards; kept dimensions never exceed those there are."""
-    assert projection.facets == ("a", "b", "c")
+    assert [facet.name for facet in projection.facets] == ["a", "b", "c"]
     assert [(part.raw.start, part.raw.stop) for part in projection.parts] == [(0, 5), (5, 8), (8, 14)]
     assert [(part.own.start, part.own.stop) for part in projection.parts] == [(0, 4), (4, 7), (7, 9)]
     assert (projection.raw_dim, projection.dim) == (14, 9)

@@ -17,6 +17,7 @@ VERBS = {
     "failures": "failures",
     "verify": "verify",
     "encoders": "encoders",
+    "export": "export",
     "relations": "relations",
 }
 """Verb → module in this package, in the order of ``--help``."""

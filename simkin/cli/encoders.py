@@ -33,3 +33,7 @@ def command(as_json: bool) -> None:
             click.echo(f"{card.name}@{card.revision}  {card.modality}, {card.dim} dimensions, {card.licence}")
             for facet in card.facets:
                 click.echo(f"    {facet.name:<10} {facet.dim:4d}  {facet.source}")
+    if not as_json:
+        click.echo(
+            "networks: onnx:FILE, hf:<owner>/<repository>/<file.onnx>, timm:<arch.tag>, torchvision:<arch>/<weights>"
+        )
