@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from index.catalog import Catalog
 from index.ingest import IndexOptions, IndexReport, Progress, ingest
-from index.recommender import Recommender
+
+if TYPE_CHECKING:
+    from index.recommender import Recommender
 
 
 def index(
@@ -37,4 +40,6 @@ def open(catalog: str | Path = "catalog.simkin") -> Recommender:
     Raises:
         NotACatalogError: Nothing is there.
     """
+    from index.recommender import Recommender
+
     return Recommender(Catalog.open(catalog))
