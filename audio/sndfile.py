@@ -18,6 +18,9 @@ from index.errors import MediaError
 BLOCK_SAMPLES = 1 << 20
 """Samples (over all channels) read at once: what bounds the memory of files with many channels."""
 
+SLACK = 4096
+"""Bytes by which a WAV file may be shorter than its header says: some programs count their tags wrongly."""
+
 
 class SndfileSource:
     """An open file; see ``audio.sources.Source``."""
@@ -33,6 +36,11 @@ class SndfileSource:
         if not 0 < self._file.samplerate <= MAX_RATE:
             self._file.close()
             raise UnreadableError("libsndfile finds an impossible sample rate")
+        try:
+            _check_wav(path)
+        except MediaError:
+            self.close()
+            raise
 
     @property
     def rate(self) -> int:
@@ -69,3 +77,16 @@ class SndfileSource:
         """Free the file."""
         with quiet_stderr():
             self._file.close()
+
+
+def _check_wav(path: Path) -> None:
+    """Refuse a WAV file that is shorter than its header says; libsndfile would take it for a shorter song.
+
+    Headers of 0 or of all ones, as streams have them, say nothing.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        size = os.fstat(file.fileno()).st_size
+    promised = int.from_bytes(head[4:8], "little")
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE" and 0 < promised < 0xFFFFFF00 and promised - SLACK > size:
+        raise MediaError("decode", f"truncated: the file has {size} bytes, its header promises {promised + 8}")

@@ -194,7 +194,7 @@ def test_what_is_no_sound_fails_at_decoding(
 
 
 @pytest.mark.parametrize("seconds", [12.0, 40.0])
-@pytest.mark.parametrize("name", ["song.mp3", "song.flac", "song.m4a"])
+@pytest.mark.parametrize("name", ["song.mp3", "song.flac", "song.m4a", "song.wav"])
 def test_a_truncated_file_fails_at_decoding(
     name: str, seconds: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
