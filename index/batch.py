@@ -79,7 +79,7 @@ def _askable(recommender: Recommender, relation: str) -> list[str]:
     asked = relation_named(relation)
     ids: dict[str, None] = {}
     for space in recommender.generation.spaces.values():
-        if asked.compares(space.projection.facets):
+        if asked.compares(space.modality, space.projection.facets):
             ids.update(dict.fromkeys(recommender.item_ids(space.modality)))
     if not ids:
         raise InputError(f"no item of this catalog has a facet that {relation!r} compares ({', '.join(asked.weights)})")

@@ -185,7 +185,7 @@ def _build_space(
     record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
     space = Space(folder, modality, record, own)
     for relation in RELATIONS.values():
-        if relation.compares(projection.facets):
+        if relation.compares(modality, projection.facets):
             plan = _build_relation(space, relation, recall)
             quantiles = random_quantiles(space.vectors, space.facet_weights(relation), RANDOM_LEVELS)
             record.relations[relation.name] = replace(plan, random=quantiles)

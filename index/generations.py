@@ -283,8 +283,9 @@ def disagreement(manifest: Manifest, cards: Mapping[str, EncoderCard]) -> str:
     if manifest.fingerprints != fingerprints:
         return f"built for encoders {manifest.fingerprints}, the catalog holds {fingerprints}"
     for space in manifest.spaces.values():
+        modality = cards[space.encoders[0]].modality
         facets = [facet for name in space.encoders for facet in cards[name].facets]
-        asked = {name for name, relation in RELATIONS.items() if relation.compares(facets)}
+        asked = {name for name, relation in RELATIONS.items() if relation.compares(modality, facets)}
         if asked != set(space.relations):
             return f"built for relations {sorted(space.relations)}, this program asks {sorted(asked)}"
         for name, plan in space.relations.items():

@@ -110,7 +110,9 @@ def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
 
 
 def _misfit(space: Space, relation: Relation, query: Query) -> str:
-    if not relation.compares(space.projection.facets):
+    if space.modality not in relation.modalities:
+        return f"it is asked of {' and '.join(relation.modalities)} items, not of {space.modality} items"
+    if not relation.compares(space.modality, space.projection.facets):
         return f"it compares {', '.join(relation.weights)}, which no {space.modality} has"
     for path, _ in query.files:
         if modality_of(path.name) != space.modality:

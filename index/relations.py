@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from index.errors import UnknownNameError
-from index.types import Facet
+from index.types import Facet, Modality
 
 CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
 """Which items may answer: all, those of the query's category, or those outside it."""
@@ -27,17 +27,19 @@ class Relation:
         name: As typed after ``--relation``.
         weights: Kind of facet → weight, all positive. Kinds that a catalog lacks are left out.
         rule: Which items may answer.
+        modalities: Whether it is asked of pictures, of sounds, or of both.
         why: One sentence for people who ask what this relation is for.
     """
 
     name: str
     weights: Mapping[str, float] = field(hash=False)
     rule: CandidateRule
+    modalities: tuple[Modality, ...]
     why: str
 
-    def compares(self, facets: Iterable[Facet]) -> bool:
-        """Whether any of these facets is of a kind that the relation weighs."""
-        return any(facet.kind in self.weights for facet in facets)
+    def compares(self, modality: Modality, facets: Iterable[Facet]) -> bool:
+        """Whether it is asked of this modality, and weighs any of these facets' kinds."""
+        return modality in self.modalities and any(facet.kind in self.weights for facet in facets)
 
     def weights_of(self, facets: Iterable[Facet]) -> dict[str, float]:
         """Weight of each facet by name, summing to 1; facets of one kind share the kind's weight equally.
@@ -53,7 +55,7 @@ class Relation:
     @property
     def digest(self) -> str:
         """Hash (12 hex digits) of what changes answers; a generation is refused under another one."""
-        content = json.dumps([self.name, sorted(self.weights.items()), self.rule])
+        content = json.dumps([self.name, sorted(self.weights.items()), self.rule, self.modalities])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -70,24 +72,28 @@ RELATIONS: dict[str, Relation] = {
             "harmony": 1.0,
         },
         rule="any",
+        modalities=("image", "audio"),
         why="Everything that can be seen or heard counts: the plain neighbour, over the whole catalog.",
     ),
     "substitute": Relation(
         name="substitute",
         weights={"content": 2.0, "shape": 1.0, "color": 0.1, "texture": 0.3},
         rule="same category",
+        modalities=("image",),
         why="What could be taken instead: the same kind of thing, so form leads, inside the category.",
     ),
     "style": Relation(
         name="style",
         weights={"color": 1.0, "style": 0.3, "texture": 0.2, "shape": 0.1},
         rule="other category",
+        modalities=("image",),
         why="What goes with it: colour and surface carry style, form does not; other categories answer.",
     ),
     "similar-track": Relation(
         name="similar-track",
         weights={"content": 3.0, "timbre": 1.0, "rhythm": 0.5, "harmony": 1.0},
         rule="any",
+        modalities=("audio",),
         why="What sounds like it: instruments and production, harmony in any key, and half as much tempo and beat.",
     ),
 }

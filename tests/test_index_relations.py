@@ -33,7 +33,9 @@ def test_facets_of_one_kind_share_its_weight():
     found = relation.weights_of(two)
     assert found["content:a"] == found["content:b"] == pytest.approx(relation.weights_of(one)["content:a"] / 2)
     assert (found["timbre"], sum(found.values())) == (0.0, pytest.approx(1))
-    assert not relation.compares(two[-1:])
+    assert not relation.compares("image", two[-1:])
+    assert relation.compares("image", two)
+    assert not relation.compares("audio", two), "songs have no substitutes"
     assert relation.weights_of(two[-1:]) == {"timbre": 0.0}
 
 

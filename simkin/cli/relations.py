@@ -20,6 +20,7 @@ def command(as_json: bool) -> None:
                     "name": relation.name,
                     "weights": dict(relation.weights),
                     "rule": relation.rule,
+                    "modalities": list(relation.modalities),
                     "why": relation.why,
                 }
             )
