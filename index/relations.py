@@ -97,6 +97,12 @@ RELATIONS: dict[str, Relation] = {
         why="What sounds like it: instruments and production, harmony in any key, and half as much tempo and beat.",
     ),
 }
+"""How the weights came about: colour hardly tells the kind of a thing, and form hardly its colour, so each
+relation is led by what carries it. Compared on halves of 2,167 shop photos and 1,000 phone photos, with the
+whole sets in view, and on 164 songs and halves of them split by artist: around these values scores barely
+change, and those of songs within chance. ``content`` weighs about as much as all built-in facets together,
+compared with one picture network and two sound networks on the whole of the same sets; ``style`` of networks
+was not measured, for want of a trained network that gives it."""
 
 
 def relation_named(name: str) -> Relation:
