@@ -13,7 +13,6 @@ VERBS = {
     "demo": "demo",
     "index": "index",
     "query": "query",
-    "embed": "embed",
     "info": "info",
     "failures": "failures",
     "verify": "verify",
