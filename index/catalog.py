@@ -179,10 +179,6 @@ class Catalog:
         self.set_setting("sequence", str(number))
         return number
 
-    def data_version(self) -> int:
-        """A number that differs whenever another connection has committed something."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
-
     # Encoders
 
     def encoders(self) -> dict[str, HeldEncoder]:
