@@ -55,6 +55,9 @@ ALIASES: dict[str, tuple[str, ...]] = {"builtin": ("builtin-image", "builtin-aud
 NETWORKS = ("onnx", "hf", "timm", "torchvision")
 """What a network's name begins with, before a colon."""
 
+READY_MADE = "vectors"
+"""What the name of an encoder begins with that is not here: only its vectors are."""
+
 OPTIONS = ("preset", "frontend", "output")
 """What may follow the name of an ONNX file, as in ``onnx:FILE?preset=imagenet``."""
 
@@ -142,6 +145,11 @@ def _hears(name: str) -> bool:
 
 def _network(name: str) -> Encoder:
     library, colon, rest = name.partition(":")
+    if library == READY_MADE:
+        raise InputError(
+            f"{name} names vectors that came ready made: they can be taken in and asked about by id, but no file can "
+            "be described by them"
+        )
     if not colon or library not in NETWORKS:
         raise UnknownNameError.of("encoder", name, ENCODERS)
     place, _, tail = rest.partition("?")

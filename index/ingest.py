@@ -12,14 +12,18 @@ from pathlib import Path
 
 from index.build import build_if_needed
 from index.catalog import Catalog, absolute
-from index.encoders import card_of, encoder_names, modality_of
+from index.embedding.ready_made import ReadyMade
+from index.encoders import READY_MADE, card_of, encoder_names, modality_of
 from index.errors import InputError
 from index.plan import Counts, plan, source_key, take_in
-from index.scan import Entry, entry_id, scan_folder
+from index.scan import Entry, entry_id, folder_attributes, scan_folder
 from index.store import Store
 from index.tables import is_table, read_attributes, scan_table
 from index.types import EncoderCard
 from index.workers import Described, Job, describe_all, usable_cores
+
+EMBEDDINGS = "embeddings"
+"""Kind of a source whose vectors are read instead of its files."""
 
 _RE_EMBEDDING = "re_embedding"
 """Setting that is not empty while everything is being described again."""
@@ -27,7 +31,7 @@ _RE_EMBEDDING = "re_embedding"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: ``stage`` is ``"scan"``, ``"describe"`` or ``"build"``; counts are files."""
+    """How far a run is: ``stage`` is ``"scan"``, ``"describe"``, ``"store"`` or ``"build"``; counts are files."""
 
     stage: str
     done: int
@@ -64,6 +68,7 @@ class IndexOptions:
         encoders: Names; empty keeps the catalog's own, or the built-in ones for a new catalog.
         workers: Processes; 0 means one for each usable core.
         recall: Recall at 10 that generations must reach; 0 keeps the catalog's own (0.99 when new).
+        embeddings: Folders of ready-made vectors: the ``out`` of a batch job, or ``.npy`` files with tables.
         metadata: A table that adds attributes to a folder's items, by id.
         allow_outside: Let tables name files outside their own folder with ``..``.
         allow_empty: Let a source that now holds nothing remove all its items.
@@ -75,6 +80,7 @@ class IndexOptions:
     encoders: tuple[str, ...] = ()
     workers: int = 0
     recall: float = 0.0
+    embeddings: tuple[Path, ...] = ()
     metadata: Path | None = None
     allow_outside: bool = False
     allow_empty: bool = False
@@ -104,12 +110,13 @@ def ingest(
     """
     started = time.monotonic()
     told = [_Source.at(path, options) for path in sources]
+    told += [_Source.ready_made(path, options) for path in options.embeddings]
     if options.metadata and not any(source.kind != "table" for source in told) and told:
         raise InputError("--metadata adds attributes to folders and files; a table brings its own columns")
     total = Counts()
     failed = 0
     with catalog.writing():
-        _settle_encoders(catalog, options)
+        _settle_encoders(catalog, options, told)
         for source in _all_sources(catalog, told, options):
             counts, bad = _ingest_source(catalog, source, options, on_progress)
             failed += bad
@@ -134,6 +141,11 @@ class _Source:
     location: Path
     kind: str
     metadata: Path | None
+    ready: ReadyMade | None = None
+
+    @classmethod
+    def ready_made(cls, path: Path, options: IndexOptions) -> _Source:
+        return cls(path.absolute(), EMBEDDINGS, options.metadata, ReadyMade.open(path.absolute()))
 
     @classmethod
     def at(cls, path: Path, options: IndexOptions) -> _Source:
@@ -154,19 +166,19 @@ class _Source:
         if self.kind == "table":
             return scan_table(self.location, allow_outside=options.allow_outside)
         extra = read_attributes(self.metadata) if self.metadata else {}
+        if self.ready:
+            return (_with_attributes(item.entry, extra) for item in self.ready.items())
         if self.kind == "file":
             return _one_file(self.location, extra)
 
-        of_folder: dict[str, str] = {}
+        return scan_folder(os.fsencode(self.location), folder_attributes(extra), unknown.append)
 
-        def attributes_of(item_id: str, folder: str) -> str:
-            if folder not in of_folder:
-                of_folder[folder] = json.dumps({"category": folder} if folder else {}, ensure_ascii=False)
-            if item_id not in extra:
-                return of_folder[folder]
-            return json.dumps({**json.loads(of_folder[folder]), **json.loads(extra[item_id])}, ensure_ascii=False)
 
-        return scan_folder(os.fsencode(self.location), attributes_of, unknown.append)
+def _with_attributes(entry: Entry, extra: dict[str, str]) -> Entry:
+    if entry.item_id not in extra:
+        return entry
+    attributes = {**json.loads(entry.attributes), **json.loads(extra[entry.item_id])}
+    return entry._replace(attributes=json.dumps(attributes, ensure_ascii=False))
 
 
 def _one_file(path: Path, extra: dict[str, str]) -> Iterator[Entry]:
@@ -199,18 +211,22 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
                 f"{path} was indexed before and is not there now; is its disk mounted? "
                 "if it is really gone, remove its items with: --allow-empty"
             )
-        found.append(_Source(path, kind, None if kind == "table" else options.metadata or tables.get(str(path))))
+        metadata = None if kind == "table" else options.metadata or tables.get(str(path))
+        ready = ReadyMade.open(path) if kind == EMBEDDINGS and path.exists() else None
+        found.append(_Source(path, kind, metadata, ready))
     return found
 
 
-def _settle_encoders(catalog: Catalog, options: IndexOptions) -> None:
+def _settle_encoders(catalog: Catalog, options: IndexOptions, told: Sequence[_Source]) -> None:
     """Add the encoders asked for; refuse those whose numbers differ from the ones held."""
     held = catalog.encoders()
-    names = encoder_names(options.encoders) or tuple(held) or encoder_names(("builtin",))
+    brought = {name: card for source in told if source.ready for name, card in source.ready.encoders.items()}
+    names = (*encoder_names(options.encoders), *brought) or tuple(held) or encoder_names(("builtin",))
     resumed = bool(catalog.setting(_RE_EMBEDDING))  # a run with --re-embed was interrupted: do not begin again
     with catalog.connection:
-        for name in (*held, *(n for n in names if n not in held)):
-            card = card_of(name)
+        for name in (*held, *(n for n in dict.fromkeys(names) if n not in held)):
+            ready_made = name.startswith(f"{READY_MADE}:") and name in held
+            card = brought[name] if name in brought else held[name].card if ready_made else card_of(name)
             if options.re_embed and not (resumed and name in held and held[name].card.fingerprint == card.fingerprint):
                 catalog.connection.execute(
                     "DELETE FROM vectors WHERE encoder IN (SELECT encoder FROM encoders WHERE name=?)", (name,)
@@ -219,10 +235,35 @@ def _settle_encoders(catalog: Catalog, options: IndexOptions) -> None:
                 catalog.check_fingerprint(name, card.fingerprint)
             _check_facets(catalog, name, card)
             catalog.hold_encoder(name, card)
+        _check_ready_made(catalog, told, set(held))
         if options.re_embed:
             catalog.set_setting(_RE_EMBEDDING, "1")
         if options.recall:
             catalog.set_setting("recall", repr(options.recall))
+
+
+def _check_ready_made(catalog: Catalog, told: Sequence[_Source], before: set[str]) -> None:
+    """Items of ready-made vectors need those of every encoder of their modality: their files are not opened."""
+    encoders = {name: held.card for name, held in catalog.encoders().items()}
+    bringing = {os.fsencode(source.location): source.ready for source in told if source.ready}
+    known = catalog.connection.execute("SELECT source, location FROM sources WHERE kind=?", (EMBEDDINGS,)).fetchall()
+    for location in dict.fromkeys([*bringing, *(location for _, location in known)]):
+        ready = bringing.get(location)
+        if ready:
+            modalities = {card.modality for card in ready.encoders.values()}
+            lacking = [n for n, card in encoders.items() if card.modality in modalities and n not in ready.encoders]
+        else:
+            rows = catalog.connection.execute(
+                "SELECT DISTINCT modality FROM media JOIN sources USING (source) WHERE location=?", (location,)
+            )
+            modalities = {modality for (modality,) in rows}
+            lacking = [n for n, card in encoders.items() if card.modality in modalities and n not in before]
+        if lacking:
+            raise InputError(
+                f"{entry_id(location)} has no vectors of {', '.join(lacking)}, which the catalog holds for other "
+                f"items; make them (simkin embed … --out {entry_id(location)} --encoder {lacking[0]}) and take them in "
+                "with --embeddings, or use a catalog of its own"
+            )
 
 
 def _check_facets(catalog: Catalog, name: str, card: EncoderCard) -> None:
@@ -270,7 +311,10 @@ def _ingest_source(
     counts = plan(catalog, key, found, same, unknown, retry=options.retry_failed)
     if not found and not source.location.exists():
         return _forgotten(catalog, key, counts)
-    _describe(catalog, source, key, options, on_progress)
+    if source.ready:
+        _store_ready_made(catalog, source.ready, key, on_progress)
+    else:
+        _describe(catalog, source, key, options, on_progress)
     failed = connection.execute(
         "SELECT count(*) FROM failures JOIN media USING (media) WHERE source=?", (key,)
     ).fetchone()[0]
@@ -301,6 +345,13 @@ def _describe(
         modality = held.card.modality
         by_modality[modality] = (*by_modality.get(modality, ()), name)
 
+    ready_made = [name for name in catalog.encoders() if name.startswith(f"{READY_MADE}:")]
+    if ready_made:
+        raise InputError(
+            f"the catalog holds ready-made vectors ({', '.join(ready_made)}), which cannot be made for the files of "
+            f"{source.location}; take vectors in with --embeddings, or use a catalog of its own"
+        )
+
     def jobs() -> Iterator[Job]:
         # A cursor of its own page by page: batches are committed while this generator is being read.
         last = -1
@@ -327,3 +378,23 @@ def _describe(
     finally:
         store.commit()  # on Ctrl-C too: what is described is kept
     on_progress(Progress("describe", store.done, total, store.failed))
+
+
+def _store_ready_made(catalog: Catalog, ready: ReadyMade, key: int, on_progress: Callable[[Progress], None]) -> None:
+    """Store the vectors of what is new or changed, as if workers had just found them out."""
+    total = catalog.connection.execute("SELECT count(*) FROM todo").fetchone()[0]
+    if not total:
+        return
+    store = Store(catalog, key)
+    try:
+        for item in ready.items():
+            row = catalog.connection.execute(
+                "SELECT number FROM entries JOIN todo USING (number) WHERE id=? AND position=?",
+                (item.entry.item_id, item.entry.position),
+            ).fetchone()
+            if row:
+                digest = item.entry.mtime_ns.to_bytes(16, "little")
+                store.add(Described(row[0], digest, item.tags, item.vectors, item.stage, item.entry.problem))
+                on_progress(Progress("store", store.done, total, store.failed))
+    finally:
+        store.commit()

@@ -221,6 +221,8 @@ def _move_renamed(catalog: Catalog, source: int) -> int:
     if not connection.execute("SELECT 1 FROM gone WHERE item IS NOT NULL LIMIT 1").fetchone():
         return 0
     location, kind = connection.execute("SELECT location, kind FROM sources WHERE source=?", (source,)).fetchone()
+    if kind == "embeddings":  # its files are not opened
+        return 0
     candidates = connection.execute(
         "SELECT e.number, e.id, e.position, e.path, e.modality, e.size, e.mtime_ns FROM entries e "
         "WHERE e.problem='' AND e.size IN (SELECT size FROM gone WHERE item IS NOT NULL) AND NOT EXISTS "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -99,6 +100,24 @@ def scan_folder(
             yield Entry(item_id, 0, path, modality, status.st_size, status.st_mtime_ns, attributes)
         else:
             open_folders.pop()
+
+
+def folder_attributes(extra: Mapping[str, str]) -> Callable[[str, str], str]:
+    """Return what tells a scanned file's attributes: the folder it lies in as ``category``, and what is told besides.
+
+    Args:
+        extra: Item id → JSON object, over what the folder says.
+    """
+    of_folder: dict[str, str] = {}
+
+    def attributes_of(item_id: str, folder: str) -> str:
+        if folder not in of_folder:
+            of_folder[folder] = json.dumps({"category": folder} if folder else {}, ensure_ascii=False)
+        if item_id not in extra:
+            return of_folder[folder]
+        return json.dumps({**json.loads(of_folder[folder]), **json.loads(extra[item_id])}, ensure_ascii=False)
+
+    return attributes_of
 
 
 def entry_id(path: bytes) -> str:

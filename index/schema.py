@@ -9,7 +9,7 @@ from __future__ import annotations
 DATABASE = "catalog.db"
 """File name of the database inside a catalog folder."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when an older program could not read what a newer one writes."""
 
 SCHEMA = """
@@ -18,11 +18,11 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- What was indexed: a folder, a table or one file, by absolute location.
+-- What was indexed: a folder, a table, one file, or a folder of ready-made vectors, by absolute location.
 CREATE TABLE sources (
     source   INTEGER PRIMARY KEY,
     location BLOB NOT NULL UNIQUE,
-    kind     TEXT NOT NULL CHECK (kind IN ('folder', 'table', 'file')),
+    kind     TEXT NOT NULL CHECK (kind IN ('folder', 'table', 'file', 'embeddings')),
     metadata BLOB                          -- location of a table that adds attributes by id
 );
 
@@ -56,8 +56,8 @@ CREATE TABLE media (
     item     INTEGER REFERENCES items ON DELETE SET NULL,
     path     BLOB NOT NULL,                -- relative to the source, or absolute
     modality TEXT NOT NULL,
-    size     INTEGER NOT NULL,             -- bytes; -1 when there was no such file
-    mtime_ns INTEGER NOT NULL,
+    size     INTEGER NOT NULL,             -- bytes; -1 when there was no such file; of ready-made vectors, their bytes
+    mtime_ns INTEGER NOT NULL,             -- of ready-made vectors, a hash of them
     digest   BLOB,
     tags     TEXT,                         -- what the file says of itself, JSON
     UNIQUE (source, id, position)

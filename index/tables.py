@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from index.encoders import modality_of
 from index.errors import InputError
@@ -35,7 +35,7 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
-def scan_table(table: Path, *, allow_outside: bool = False) -> Iterator[Entry]:
+def scan_table(table: Path, *, allow_outside: bool = False, urls: bool = False, base_url: str = "") -> Iterator[Entry]:
     """Read a table and ``stat`` each file that it names.
 
     Args:
@@ -43,12 +43,14 @@ def scan_table(table: Path, *, allow_outside: bool = False) -> Iterator[Entry]:
             table, or absolute; several in one cell are separated by ``|``, or are a list (JSON,
             Parquet), or stand in repeated columns. All other columns become attributes.
         allow_outside: Accept relative paths that climb out of the table's folder with ``..``.
+        urls: Accept addresses; their entries have size 0 and are not looked up.
+        base_url: What relative paths are relative to, when the table was fetched from there.
 
     Raises:
         InputError: The table cannot be read, or a column is missing.
     """
     seen: set[int] = set()
-    base = os.fsencode(table.parent.absolute())
+    places = _Places(os.fsencode(table.parent.absolute()), base_url.encode(), allow_outside, urls)
     for number, row in read_rows(table):
         attributes = _json(_attributes(row))
         identity = row["id"][0] if row.get("id") else None
@@ -66,7 +68,7 @@ def scan_table(table: Path, *, allow_outside: bool = False) -> Iterator[Entry]:
             yield unreadable(item_id, position, media[0][0] if media else b"", "image", attributes, problem)
             continue
         for position, (path, kind) in enumerate(media):
-            yield _stat(base, item_id, position, path, kind, attributes, allow_outside)
+            yield _stat(places, item_id, position, path, kind, attributes)
 
 
 def read_attributes(table: Path) -> dict[str, str]:
@@ -180,27 +182,41 @@ def _paths(cells: list[Any]) -> Iterator[bytes]:
                 yield _file_name(name.strip())
 
 
-def _stat(
-    base: bytes, item_id: str, position: int, path: bytes, kind: Modality | None, attributes: str, allow_outside: bool
-) -> Entry:
-    modality = kind or modality_of(os.fsdecode(path))
+class _Places(NamedTuple):
+    """Where a table's relative paths begin, and which others it may name."""
+
+    folder: bytes
+    url: bytes
+    allow_outside: bool
+    allow_urls: bool
+
+
+def _stat(places: _Places, item_id: str, position: int, path: bytes, kind: Modality | None, attributes: str) -> Entry:
+    modality = kind or modality_of(os.fsdecode(path.partition(b"?")[0] if b"://" in path else path))
     shown = entry_id(path)
-    if b"://" in path:
+    if b"://" in path and not places.allow_urls:
         return unreadable(item_id, position, path, modality, attributes, f"{shown} is an address; give a local file")
     if modality is None:
         return unreadable(
             item_id, position, path, None, attributes,
             f"the ending of {shown} tells neither picture nor sound; use a column 'image' or 'audio'",
         )  # fmt: skip
+    if b"://" in path:
+        return Entry(item_id, position, path, modality, 0, 0, attributes)
     absolute = os.path.isabs(path)
     normal = os.path.normpath(path)
-    if not absolute and not allow_outside and (normal == b".." or normal.startswith(b"../")):
+    if not absolute and not places.allow_outside and (normal == b".." or normal.startswith(b"../")):
         return unreadable(
             item_id, position, path, modality, attributes,
             f"{shown} climbs out of the table's folder; allow it with --allow-outside",
         )  # fmt: skip
+    if places.url:
+        if absolute:
+            problem = f"{shown} is a local path in a table from elsewhere; give an address, or a path beside the table"
+            return unreadable(item_id, position, path, modality, attributes, problem)
+        return Entry(item_id, position, places.url + b"/" + path, modality, 0, 0, attributes)
     try:
-        status = os.stat(os.path.join(base, path))
+        status = os.stat(os.path.join(places.folder, path))
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         return unreadable(item_id, position, path, modality, attributes, reason)

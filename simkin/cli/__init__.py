@@ -13,6 +13,7 @@ VERBS = {
     "demo": "demo",
     "index": "index",
     "query": "query",
+    "embed": "embed",
     "info": "info",
     "failures": "failures",
     "verify": "verify",

@@ -14,6 +14,12 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @click.command("index")
 @click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
 @catalog_option
+@click.option(
+    "--embeddings",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Take vectors in without opening files: the --out of simkin embed, or .npy files with .parquet tables.",
+)
 @click.option("--metadata", type=click.Path(path_type=Path), help="A table that adds attributes by id.")
 @click.option("--encoder", "encoders", multiple=True, help="See: simkin encoders. Default: builtin.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes; default: one for each core.")
@@ -31,6 +37,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 def command(
     sources: tuple[Path, ...],
     catalog: Path,
+    embeddings: tuple[Path, ...],
     metadata: Path | None,
     encoders: tuple[str, ...],
     workers: int,
@@ -54,6 +61,7 @@ def command(
         encoders=encoders,
         workers=workers,
         recall=recall or 0.0,
+        embeddings=embeddings,
         metadata=metadata,
         allow_outside=allow_outside,
         allow_empty=allow_empty,

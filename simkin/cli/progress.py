@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 10.0
 """Where stderr is no terminal, a line is printed this often."""
 
-_WORDS = {"scan": "looking for files", "describe": "describing", "build": "building the index"}
+_WORDS = {
+    "scan": "looking for files",
+    "describe": "describing",
+    "store": "storing vectors",
+    "build": "building the index",
+}
 
 
 class ProgressBar:

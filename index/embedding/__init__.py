@@ -1,0 +1,1 @@
+"""Batch embedding jobs: media files anywhere → Parquet shards of vectors, and shards → a catalog."""

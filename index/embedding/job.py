@@ -1,0 +1,368 @@
+"""A batch embedding job: files from anywhere are described in workers and written shard by shard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from index.embedding.fetch import ahead, bring
+from index.embedding.npy import write_npy
+from index.embedding.plan import JOB, Plan, PlannedFile, Result, Shard
+from index.embedding.remote import scheme_of
+from index.embedding.shards import (
+    MANIFEST,
+    EncoderShards,
+    Manifest,
+    Row,
+    encoder_folder,
+    read_shard,
+    sha256_of,
+    shard_name,
+    write_shard,
+)
+from index.embedding.sources import EXPECTED, Access, scan_source, settled
+from index.encoders import card_of, encoder_names
+from index.errors import InputError, MediaError, StorageError
+from index.lock import writer_lock
+from index.scan import entry_id
+from index.workers import Described, Job, describe_all, usable_cores
+
+SHARD_SIZE = 5000
+"""Files in a shard unless told otherwise."""
+
+SPOOL = ".spool"
+"""Folder for files brought from elsewhere while they are described; emptied at every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedOptions:
+    """What a run of embedding may be told.
+
+    Attributes:
+        encoders: Names; those that the folder has already are kept up, too; the built-in ones for a new folder.
+        shard_size: Files in a shard that is begun now.
+        workers: Processes; 0 means one for each usable core.
+        retry_failed: Try every failed file again.
+        access: How far sources may reach.
+        npy: Write ``vectors.npy`` and ``metadata.parquet`` at the end, too.
+    """
+
+    encoders: tuple[str, ...] = ()
+    shard_size: int = SHARD_SIZE
+    workers: int = 0
+    retry_failed: bool = False
+    access: Access = field(default_factory=Access)
+    npy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What the output folder holds after a run.
+
+    Attributes:
+        files: Files in all shards.
+        failed: Of them, those without a vector.
+        described: Files described by this run.
+        shards: Shard files written by this run.
+        finished: Shard files that were finished before and stay.
+        unlisted: Folders and tars that could not be listed to their end, with the reason.
+        seconds: Duration of this run.
+    """
+
+    files: int
+    failed: int
+    described: int
+    shards: int
+    finished: int
+    unlisted: tuple[str, ...]
+    seconds: float
+
+
+def embed(
+    sources: Sequence[str | Path],
+    out: Path,
+    options: EmbedOptions,
+    on_progress: Callable[[str, int, int, int], None] = lambda _stage, _done, _total, _failed: None,
+) -> EmbedReport:
+    """Describe everything that sources name, and write vectors as Parquet shards, one folder for each encoder.
+
+    The same call goes on where a run was killed; a finished shard is written again only when one of its files
+    changed. Files that appeared are appended in further shards; rows of files that are gone stay. Vectors do
+    not depend on shard size, workers or interruptions.
+
+    Args:
+        sources: Folders, tables, tars, single files, and URLs of them.
+        out: The output folder; made when it does not exist.
+        on_progress: Told (stage, done, total, failed) now and then; counts are files.
+
+    Raises:
+        InputError: A source holds nothing or is not allowed, or ``out`` holds vectors of another fingerprint.
+        MissingExtraError: A URL needs a package that is not installed.
+        LockedError: Another process writes to ``out``.
+        StorageError: The disk is full or failing; what was committed stays.
+    """
+    started = time.monotonic()
+    places = list(dict.fromkeys(settled(os.fspath(source)) for source in sources))
+    if not places:
+        raise InputError("nothing to embed: name a folder, a table, a tar, a file or a URL")
+    _make_folder(out)
+    with writer_lock(out):
+        try:
+            manifest = _settle(out, places, options)
+            with closing(Plan(out)) as plan, _Run(out, manifest, plan, options, on_progress) as run:
+                run.scan(places)
+                run.describe()
+                report = run.report()
+            if options.npy:
+                for held in manifest.encoders.values():
+                    if held.shards:
+                        write_npy(out / held.folder, held.card)
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"{out / JOB}: {error}; what was committed is kept: free some space or name another --out"
+            ) from error
+    return replace(report, seconds=round(time.monotonic() - started, 3))
+
+
+def _make_folder(out: Path) -> None:
+    """Make the output folder; refuse one that holds anything but what an earlier run began."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        names = os.listdir(out)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be used: {(error.strerror or str(error)).lower()}") from None
+    ours = ("writer.", JOB, SPOOL, f".{MANIFEST}")
+    if MANIFEST not in names and any(not name.startswith(ours) for name in names):
+        raise InputError(f"--out {out} holds other files; name an empty or a new folder")
+
+
+def _settle(out: Path, places: Sequence[str], options: EmbedOptions) -> Manifest:
+    """Read the manifest, or begin one; add what is new; refuse vectors that cannot be mixed."""
+    manifest = Manifest.load(out) or Manifest()
+    names = encoder_names(options.encoders) or tuple(manifest.encoders) or encoder_names(("builtin",))
+    for name in (*manifest.encoders, *(name for name in names if name not in manifest.encoders)):
+        card = card_of(name)
+        held = manifest.encoders.setdefault(name, EncoderShards(encoder_folder(name), card))
+        if held.card.fingerprint != card.fingerprint:
+            raise InputError(
+                f"{out} holds vectors of {name} with fingerprint {held.card.fingerprint}, now it has "
+                f"{card.fingerprint}: its numbers differ; name another --out"
+            )
+        held.shards = {n: s for n, s in held.shards.items() if sha256_of(out / held.folder / n) == s.sha256}
+    manifest.sources += [place for place in places if place not in manifest.sources]
+    return manifest
+
+
+@dataclass(slots=True)
+class _Open:
+    """A shard of which something is missing: files still to come, and the encoders to be written."""
+
+    shard: Shard
+    missing: int
+    encoders: tuple[str, ...]
+
+
+class _Run:
+    """One run over all shards: finds out what is missing, has it described, writes what is complete."""
+
+    def __init__(
+        self,
+        out: Path,
+        manifest: Manifest,
+        plan: Plan,
+        options: EmbedOptions,
+        on_progress: Callable[[str, int, int, int], None],
+    ) -> None:
+        self._out, self._manifest, self._plan, self._options = out, manifest, plan, options
+        self._on_progress = on_progress
+        self._spool = out / SPOOL
+        self._unlisted: list[str] = []
+        self._asked: dict[int, tuple[_Open, tuple[str, ...], Path | None]] = {}
+        self._done = self._failed = self._total = 0
+        self._described = self._written = 0
+        self._finished = sum(len(held.shards) for held in manifest.encoders.values())
+
+    def __enter__(self) -> _Run:
+        shutil.rmtree(self._spool, ignore_errors=True)
+        self._spool.mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._spool, ignore_errors=True)
+
+    def scan(self, places: Sequence[str]) -> None:
+        """Bring the plan in line with the sources."""
+        self._on_progress("scan", 0, 0, 0)
+        for place in places:
+            found = scan_source(place, self._options.access, self._spool, self._unlisted.append)
+            if not self._plan.take_in(place, found) and not self._unlisted:
+                raise InputError(f"{place} holds no picture or sound; expected {EXPECTED}")
+        self._plan.cut(self._options.shard_size)
+        if not self._plan.count():
+            raise InputError(f"{'; '.join(self._unlisted)}")
+        self._manifest.save(self._out)
+
+    def describe(self) -> None:
+        """Describe what no shard holds yet."""
+        shards = [shard for shard in self._plan.shards() if self._encoders(shard)]
+        self._total = sum(shard.stop - shard.start for shard in shards)
+        workers = min(self._options.workers or usable_cores(), self._total)
+        with closing(describe_all(self._jobs(shards), max(workers, 1))) as answers:
+            for described in answers:
+                self._take(described)
+
+    def report(self) -> EmbedReport:
+        """What came of it; each file counts once, however many encoders described it."""
+        firsts = {held.card.modality: held for held in reversed(self._manifest.encoders.values())}
+        held = [shard for first in firsts.values() for shard in first.shards.values()]
+        return EmbedReport(
+            files=sum(shard.rows for shard in held),
+            failed=sum(shard.failed for shard in held),
+            described=self._described,
+            shards=self._written,
+            finished=self._finished,
+            unlisted=tuple(self._unlisted),
+            seconds=0.0,
+        )
+
+    # ---- What is missing ----
+
+    def _encoders(self, shard: Shard) -> tuple[str, ...]:
+        return tuple(n for n, held in self._manifest.encoders.items() if held.card.modality == shard.modality)
+
+    def _jobs(self, shards: Sequence[Shard]) -> Iterator[Job]:
+        """Jobs for the workers; files that lie elsewhere are brought a little ahead."""
+        with closing(ahead(self._files(shards), self._place)) as placed:
+            for (file, opened, encoders), future in placed:
+                try:
+                    path, spooled = future.result()
+                except MediaError as error:
+                    self._keep(Described(file.file, b"", "", (), error.stage, error.reason), opened, encoders)
+                    continue
+                self._asked[file.file] = (opened, encoders, spooled)
+                yield Job(file.file, path, file.modality, encoders)
+
+    def _place(self, asked: tuple[PlannedFile, _Open, tuple[str, ...]]) -> tuple[bytes, Path | None]:
+        """Where a file can be read; and the copy to be deleted afterwards, when it had to be brought."""
+        file = asked[0]
+        if file.problem:
+            raise MediaError("read", file.problem)
+        if file.start < 0 and not scheme_of(os.fsdecode(file.path)):
+            return file.path, None
+        name = file.member or os.fsdecode(file.path).partition("?")[0]
+        target = self._spool / f"{file.file}{Path(name).suffix[:10]}"
+        bring(file.path, file.start, file.size, file.modality, target)
+        return os.fsencode(target), target
+
+    def _files(self, shards: Sequence[Shard]) -> Iterator[tuple[PlannedFile, _Open, tuple[str, ...]]]:
+        """Files of which a vector is missing, shard by shard; shards that lack nothing else are written at once."""
+        for shard in shards:
+            lacking, known = self._lacking(shard)
+            if not lacking:
+                self._done += shard.stop - shard.start
+                self._on_progress("describe", self._done, self._total, self._failed)
+                continue
+            missing = sum(bool(_wanted(file, lacking, known)) for file in self._plan.files(shard))
+            opened = _Open(shard, missing, tuple(lacking))
+            self._done += shard.stop - shard.start - missing
+            if not missing:
+                self._write(opened)
+                continue
+            for file in self._plan.files(shard):
+                encoders = _wanted(file, lacking, known)
+                if encoders:
+                    yield file, opened, encoders
+
+    def _lacking(self, shard: Shard) -> tuple[dict[str, set[int] | None], dict[str, set[int]]]:
+        """What keeps a shard from being finished.
+
+        Returns:
+            For each encoder whose file must be written: the places to be tried again, ``None`` for all of them.
+            And the places whose results wait to be written.
+        """
+        lacking: dict[str, set[int] | None] = {}
+        waiting: dict[str, set[int]] = {}
+        changed = self._plan.changed(shard)
+        for name in self._encoders(shard):
+            held = self._manifest.encoders[name]
+            finished = held.shards.get(shard_name(shard.number))
+            again: set[int] | None = set()
+            if finished is None:
+                again = None
+            elif self._options.retry_failed and finished.failed:
+                rows = read_shard(self._out / held.folder / shard_name(shard.number))
+                again = {shard.start + at for at, row in enumerate(rows) if not row.vector}
+            known = self._plan.known(shard, name)
+            if again is None or again or known or changed:
+                lacking[name], waiting[name] = again, known
+        return lacking, waiting
+
+    # ---- What comes back ----
+
+    def _take(self, described: Described) -> None:
+        opened, encoders, spooled = self._asked.pop(described.number)
+        if spooled:
+            spooled.unlink(missing_ok=True)
+        self._described += 1
+        self._keep(described, opened, encoders)
+
+    def _keep(self, described: Described, opened: _Open, encoders: tuple[str, ...]) -> None:
+        self._plan.add(described, encoders)
+        self._done += 1
+        self._failed += bool(described.stage)
+        self._on_progress("describe", self._done, self._total, self._failed)
+        opened.missing -= 1
+        if not opened.missing:
+            self._write(opened)
+
+    def _write(self, opened: _Open) -> None:
+        """Write a complete shard for each of its encoders: what is new over what it held."""
+        shard, name = opened.shard, shard_name(opened.shard.number)
+        for encoder in opened.encoders:
+            held = self._manifest.encoders[encoder]
+            fresh = self._plan.results(shard, encoder)
+            path = self._out / held.folder / name
+            files = self._plan.files(shard)
+            if name in held.shards:
+                before = list(read_shard(path))
+                rows = [
+                    _row(file, fresh.get(file.place) or _result(old)) for file, old in zip(files, before, strict=True)
+                ]
+                if rows == before:  # a kill came after it was written, before that was noted
+                    continue
+                self._finished -= 1
+            else:
+                rows = [_row(file, fresh[file.place]) for file in files]
+            held.shards[name] = write_shard(path, encoder, held.card, rows)
+            self._written += 1
+        self._manifest.save(self._out)
+        self._plan.written(shard)
+
+
+def _wanted(
+    file: PlannedFile, lacking: Mapping[str, set[int] | None], known: Mapping[str, set[int]]
+) -> tuple[str, ...]:
+    """The encoders that shall describe a file."""
+    return tuple(
+        name
+        for name, again in lacking.items()
+        if file.changed == 2 or ((again is None or file.place in again) and file.place not in known[name])
+    )
+
+
+def _row(file: PlannedFile, result: Result) -> Row:
+    path = entry_id(file.path) + (f"/{file.member}" if file.member else "")
+    return Row(
+        file.item_id, file.position, path, file.attributes, result.tags or "{}", result.vector, result.stage,
+        result.reason,
+    )  # fmt: skip
+
+
+def _result(row: Row) -> Result:
+    return Result(row.vector, row.stage, row.error, row.tags)
