@@ -243,8 +243,19 @@ def _settle_encoders(catalog: Catalog, options: IndexOptions, told: Sequence[_So
 
 
 def _check_ready_made(catalog: Catalog, told: Sequence[_Source], before: set[str]) -> None:
-    """Items of ready-made vectors need those of every encoder of their modality: their files are not opened."""
+    """See that every item can have vectors of every encoder of its modality.
+
+    Raises:
+        InputError: Ready-made vectors lack an encoder that the catalog has, or are of one that can describe no files.
+    """
     encoders = {name: held.card for name, held in catalog.encoders().items()}
+    files = next((source.location for source in told if not source.ready), None)
+    ready_made = [name for name in encoders if name.startswith(f"{READY_MADE}:")]
+    if files and ready_made:
+        raise InputError(
+            f"the catalog holds ready-made vectors ({', '.join(ready_made)}), which cannot be made for the files of "
+            f"{files}; take vectors in with --embeddings, or use a catalog of its own"
+        )
     bringing = {os.fsencode(source.location): source.ready for source in told if source.ready}
     known = catalog.connection.execute("SELECT source, location FROM sources WHERE kind=?", (EMBEDDINGS,)).fetchall()
     for location in dict.fromkeys([*bringing, *(location for _, location in known)]):
@@ -344,13 +355,6 @@ def _describe(
     for name, held in catalog.encoders().items():
         modality = held.card.modality
         by_modality[modality] = (*by_modality.get(modality, ()), name)
-
-    ready_made = [name for name in catalog.encoders() if name.startswith(f"{READY_MADE}:")]
-    if ready_made:
-        raise InputError(
-            f"the catalog holds ready-made vectors ({', '.join(ready_made)}), which cannot be made for the files of "
-            f"{source.location}; take vectors in with --embeddings, or use a catalog of its own"
-        )
 
     def jobs() -> Iterator[Job]:
         # A cursor of its own page by page: batches are committed while this generator is being read.

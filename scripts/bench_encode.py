@@ -8,6 +8,7 @@ Parts, each with contenders that take turns, so that what else the machine does 
   runtime   per network: torch eager, batches of 8 on all cores; onnxruntime as simkin runs it, one
             single-threaded session in each of as many processes as there are cores, one picture at a time.
             Both give the same outputs: pooled features, style statistics and the last feature map.
+            ResNet50 once more in 8-bit numbers, as `simkin export --int8` keeps them on made pictures.
   files     per network: JPEG files of one megapixel to vectors by OnnxPictureEncoder.describe; the bare
             session on ready tensors; bare decoding with Pillow; and the loop one would otherwise write,
             timm's own transform in a DataLoader with a worker per core, torch eager, batches of 8,
@@ -39,6 +40,8 @@ from PIL import Image
 CORES = len(os.sched_getaffinity(0))
 RUNTIME = ("mobilenetv3_small_100", "convnext_atto", "resnet50")
 FILES = ("resnet50", "mobilenetv3_small_100")
+INT8 = ("resnet50",)
+"""Networks that are measured in 8-bit numbers, too, as `simkin export --int8` makes them."""
 BATCH = 8
 SHAPE = (864, 1152)
 """One megapixel, rows and columns."""
@@ -66,21 +69,23 @@ def main() -> None:
             if args.only and part not in args.only:
                 continue
             paths = (photos(args.photos) if args.photos else made_photos(Path(scratch), 24)) if part == "files" else []
-            result[part] = {name: measure(name, converted(name, models), count, repeats, paths) for name in networks}
+            result[part] = {name: measure(name, models, count, repeats, paths) for name in networks}
     if args.json:
         print(json.dumps(result))
     else:
         show(result)
 
 
-def converted(name: str, folder: Path) -> Path:
+def converted(name: str, folder: Path, *, int8: bool = False) -> Path:
     """Convert a network, unless the folder has it."""
     from vision.export import export
 
-    path = folder / f"{name}.onnx"
+    path = folder / f"{name}{'-int8' if int8 else ''}.onnx"
     if not path.is_file():
-        print(f"converting {name} …", file=sys.stderr)
-        export(f"timm:{name}?untrained", path)
+        print(f"converting {path.stem} …", file=sys.stderr)
+        parity = export(f"timm:{name}?untrained", path, int8=int8)
+        if int8:
+            print(f"{name}: {parity.int8}", file=sys.stderr)
     return path
 
 
@@ -211,33 +216,38 @@ class Files:
 # ---- Parts -------------------------------------------------------------------------------------------
 
 
-def runtime(name: str, model: Path, count: int, repeats: int, paths: Sequence[Path]) -> dict[str, Any]:
+def runtime(name: str, models: Path, count: int, repeats: int, paths: Sequence[Path]) -> dict[str, Any]:
     """Measure onnxruntime against torch eager."""
     from vision.torch_models import load_torch
 
     network = load_torch(f"timm:{name}?untrained")
-    workers = Workers(model)
+    workers = Workers(converted(name, models))
     contenders = {
         "onnxruntime": lambda: workers.ask("session", [Path()] * count),
         "torch": torch_batches(network.module, network.preprocessing.height, count),
     }
+    ratios: dict[str, Callable[[dict[str, float]], float]] = {
+        "onnxruntime / torch": lambda r: r["onnxruntime"] / r["torch"]
+    }
+    if name in INT8:
+        small = Workers(converted(name, models, int8=True))
+        contenders["onnxruntime int8"] = lambda: small.ask("session", [Path()] * count)
+        ratios["onnxruntime int8 / torch"] = lambda r: r["onnxruntime int8"] / r["torch"]
     rates = turns(contenders, repeats)
     workers.stop()
-    return summary(rates, {"onnxruntime / torch": lambda r: r["onnxruntime"] / r["torch"]})
+    return summary(rates, ratios)
 
 
-def files(name: str, model: Path, count: int, repeats: int, paths: Sequence[Path]) -> dict[str, Any]:
+def files(name: str, models: Path, count: int, repeats: int, paths: Sequence[Path]) -> dict[str, Any]:
     """Measure files to vectors against what bounds it, and against a user's loop."""
     some = [paths[at % len(paths)] for at in range(count)]
-    workers = Workers(model)
+    workers = Workers(converted(name, models))
     contenders = {
         "files to vectors": lambda: workers.ask("describe", some),
         "bare session": lambda: workers.ask("session", some),
         "bare decoding": lambda: workers.ask("decode", some),
         "loader loop": loader_loop(name, some),
     }
-    rates = turns(contenders, repeats)
-    workers.stop()
     ratios: dict[str, Callable[[dict[str, float]], float]] = {
         "of the bare session": lambda r: r["files to vectors"] / r["bare session"],
         "of the smaller of session and decoding": lambda r: (
@@ -245,6 +255,12 @@ def files(name: str, model: Path, count: int, repeats: int, paths: Sequence[Path
         ),
         "of the loader loop": lambda r: r["files to vectors"] / r["loader loop"],
     }
+    if name in INT8:
+        small = Workers(converted(name, models, int8=True))
+        contenders["files to vectors, int8"] = lambda: small.ask("describe", some)
+        ratios["int8 of the loader loop"] = lambda r: r["files to vectors, int8"] / r["loader loop"]
+    rates = turns(contenders, repeats)
+    workers.stop()
     return summary(rates, ratios)
 
 

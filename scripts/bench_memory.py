@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Peak memory of an index run, all its processes together, at two sizes of the same folder.
+"""Peak memory of a run of `simkin index` or `simkin embed`, all processes together, at two sizes of one folder.
 
-Usage: scripts/bench_memory.py [--sizes 10000,100000] [--side 64] [--json]
+Usage: scripts/bench_memory.py [--verb index|embed] [--sizes 10000,100000] [--side 64] [--json]
 
 Makes small JPEG pictures (real ones, from 500 different drawings, each file with bytes of its own),
-indexes them with `simkin index`, and samples the proportional set size of the run and its workers
+indexes or embeds them, and samples the proportional set size of the run and its workers
 from /proc every 0.1 s. Linux only.
 """
 
@@ -63,13 +63,22 @@ def resident(pid: int) -> int:
     return 0
 
 
-def measure(count: int, side: int) -> dict[str, object]:
-    """Index one folder and watch."""
+def measure(verb: str, count: int, side: int) -> dict[str, object]:
+    """Index or embed one folder and watch."""
     with tempfile.TemporaryDirectory() as scratch:
         make_folder(Path(scratch) / "pictures", count, side)
         started = time.monotonic()
         run = subprocess.Popen(
-            [sys.executable, "-m", "simkin", "index", "pictures", "--catalog", "c", "--json"],
+            [
+                sys.executable,
+                "-m",
+                "simkin",
+                verb,
+                "pictures",
+                "--catalog" if verb == "index" else "--out",
+                "c",
+                "--json",
+            ],
             cwd=scratch,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -83,8 +92,9 @@ def measure(count: int, side: int) -> dict[str, object]:
         assert run.stdout is not None
         report = json.loads(run.stdout.read())
     return {
+        "verb": verb,
         "pictures": count,
-        "items": report["items"],
+        "described": report["items" if verb == "index" else "files"],
         "peak_mb": round(peak / 1e6, 1),
         "seconds": round(seconds, 1),
         "per_second": round(count / seconds, 1),
@@ -94,12 +104,13 @@ def measure(count: int, side: int) -> dict[str, object]:
 def main() -> None:
     """Measure every size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--verb", choices=["index", "embed"], default="index")
     parser.add_argument("--sizes", default="10000,100000")
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     for size in map(int, args.sizes.split(",")):
-        result = measure(size, args.side)
+        result = measure(args.verb, size, args.side)
         print(json.dumps(result) if args.json else "  ".join(f"{k}={v}" for k, v in result.items()), flush=True)
 
 

@@ -73,7 +73,7 @@ KILLS = 20
 @pytest.mark.slow
 def test_twenty_kills_give_the_bytes_of_an_undisturbed_run(picture: Callable[..., Path], tmp_path: Path) -> None:
     """The kills come at random moments; finished shards are not redone, and little is described twice."""
-    count = 240
+    count = 300
     for number in range(count):
         picture(tmp_path / "photos" / f"{number:03d}.jpg", number, (640, 480))
     (tmp_path / "photos" / "057.jpg").write_bytes(b"not a picture")
@@ -89,7 +89,7 @@ def test_twenty_kills_give_the_bytes_of_an_undisturbed_run(picture: Callable[...
         if kill % 2:  # the others come before anything is written
             while process.poll() is None and len(finished_shards(out)) <= len(kept):
                 time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.05) if kill % 2 else rng.uniform(0, 0.8))
+        time.sleep(rng.uniform(0, 0.05) if kill % 2 else rng.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         killed += process.wait(timeout=30) == -signal.SIGKILL
         now = stamps(folder)
@@ -195,7 +195,13 @@ def test_retry_rewrites_only_shards_with_failures(
     assert run(out, tmp_path / "photos").described == 0  # not tried again unless asked
     run_index.opened = []
     report = run(out, tmp_path / "photos", retry_failed=True)
-    assert (report.files, report.failed, report.described, report.shards, report.finished) == (6, 1, 2, 2, 1)
+    assert (report.files, report.failed, report.described, report.shards, report.finished) == (
+        6,
+        1,
+        2,
+        1,
+        2,
+    )  # 005 is as bad as before
     assert run_index.opened == ["003.jpg", "005.jpg"]
     assert stamps(folder)["shard-000000.parquet"] == before["shard-000000.parquet"]
     run(tmp_path / "anew", tmp_path / "photos")

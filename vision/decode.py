@@ -46,7 +46,7 @@ _warnings_lock = threading.Lock()
 """``warnings.catch_warnings`` changes the whole process; threads take turns. Workers are processes."""
 
 
-def decode_picture(path: Path, min_side: int, *, exactly: bool = True) -> NDArray[np.uint8]:
+def decode_picture(path: Path, min_side: int) -> NDArray[np.uint8]:
     """Read one picture: first frame, upright, over white, no larger than needed.
 
     Args:
@@ -54,8 +54,6 @@ def decode_picture(path: Path, min_side: int, *, exactly: bool = True) -> NDArra
         min_side: Pixels wanted on the shorter side. A larger picture is scaled down to exactly that
             (JPEGs by a power of two while decoding, then exactly), unless its longer side would still
             exceed ``MAX_ASPECT * min_side``, which then decides. A smaller picture keeps its size.
-        exactly: Whether to take that last step. Without it a picture is at least so large: for callers that
-            scale it themselves, in a way of their own.
 
     Returns:
         sRGB values, uint8, shape ``(h, w, 3)``, both sides at least ``MIN_PIXELS_PER_SIDE``.
@@ -64,7 +62,27 @@ def decode_picture(path: Path, min_side: int, *, exactly: bool = True) -> NDArra
         MediaError: Stage ``"read"`` when the file cannot be opened, ``"decode"`` when its content is
             empty, damaged, too large, too small or not a picture.
     """
-    content = _read(path)
+    return np.asarray(_decode_safely(_read(path), min_side, exactly=True), dtype=np.uint8)
+
+
+def decode_image(path: Path, min_side: int) -> Image.Image:
+    """Read one picture for a caller that scales it in a way of its own.
+
+    Args:
+        path: As ``decode_picture``.
+        min_side: JPEGs are scaled by a power of two while decoding, as long as the shorter side keeps so many
+            pixels; nothing else is scaled.
+
+    Returns:
+        Upright, over white, mode ``RGB``.
+
+    Raises:
+        MediaError: As ``decode_picture``.
+    """
+    return _decode_safely(_read(path), min_side, exactly=False)
+
+
+def _decode_safely(content: bytes, min_side: int, exactly: bool) -> Image.Image:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -102,7 +120,7 @@ def _open_at_once(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _decode(content: bytes, min_side: int, exactly: bool) -> NDArray[np.uint8]:
+def _decode(content: bytes, min_side: int, exactly: bool) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
         if min(image.size) < MIN_PIXELS_PER_SIDE:
             width, height = image.size
@@ -123,7 +141,7 @@ def _decode(content: bytes, min_side: int, exactly: bool) -> NDArray[np.uint8]:
             plain = Image.alpha_composite(white, plain).convert("RGB")
         if orientation in _UPRIGHT:
             plain = plain.transpose(_UPRIGHT[orientation])
-        return np.asarray(plain, dtype=np.uint8)
+        return plain
 
 
 @cache

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from index.errors import InputError, MediaError, MissingExtraError, StorageError
 from index.onnx_model import CARD_KEY, OnnxModel
-from vision.decode import decode_picture
+from vision.decode import decode_image
 from vision.preprocess import Preprocessing
 from vision.samples import made_pictures
 from vision.torch_models import TorchNetwork, load_torch, need_torch
@@ -121,7 +121,7 @@ def sample_inputs(preprocessing: Preprocessing, samples: Sequence[Path], most: i
     inputs = []
     for path in samples[::step]:
         with contextlib.suppress(MediaError):
-            inputs.append(preprocessing.apply(decode_picture(path, preprocessing.min_side, exactly=False)))
+            inputs.append(preprocessing.apply(decode_image(path, preprocessing.min_side)))
     return inputs
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from index.errors import InputError, MediaError
 from index.onnx_model import OnnxModel, card_from, file_sha256
 from index.types import EncoderCard, Facet, Vector
-from vision.decode import decode_picture
+from vision.decode import decode_image
 from vision.preprocess import Preprocessing
 from vision.presets import PRESETS, preset
 
@@ -73,13 +74,13 @@ class OnnxPictureEncoder:
             MediaError: The file cannot be read or decoded, or the network has no answer for it.
             InputError: The network does not fit its card.
         """
-        return self.describe_pixels(decode_picture(path, self.preprocessing.min_side, exactly=False))
+        return self.describe_pixels(decode_image(path, self.preprocessing.min_side))
 
-    def describe_pixels(self, rgb: NDArray[np.uint8]) -> Vector:
+    def describe_pixels(self, rgb: Image.Image | NDArray[np.uint8]) -> Vector:
         """Describe one decoded picture.
 
         Args:
-            rgb: sRGB, uint8, shape ``(h, w, 3)``.
+            rgb: sRGB, mode ``RGB``; or uint8, shape ``(h, w, 3)``.
 
         Returns:
             As ``describe``.
@@ -94,11 +95,11 @@ class OnnxPictureEncoder:
             vector[facet.start : facet.stop] = _unit(part)
         return vector
 
-    def feature_map(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def feature_map(self, rgb: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """What the network saw where, to explain answers.
 
         Args:
-            rgb: sRGB, uint8, shape ``(h, w, 3)``.
+            rgb: sRGB, mode ``RGB``; or uint8, shape ``(h, w, 3)``.
 
         Returns:
             float32, shape ``(channels, rows, columns)``, over what ``preprocessing`` keeps of the picture;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -70,20 +69,21 @@ class Preprocessing:
         """
         return math.ceil(1.5 * max(self.scaled_height, self.scaled_width))
 
-    def apply(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Make one picture the network's input.
 
         Args:
-            rgb: sRGB, uint8, shape ``(h, w, 3)``.
+            picture: sRGB, mode ``RGB``, of any size; or the same as uint8, shape ``(h, w, 3)``.
 
         Returns:
-            float32, shape ``(1, 3, height, width)``, channels red, green, blue.
+            float32, shape ``(1, 3, height, width)``, channels red, green, blue, the bytes that torch computes.
         """
-        picture = np.asarray(_FITTED[self.fit](self, Image.fromarray(rgb)))
-        table = _normalised(self.mean, self.std)
-        out = np.empty((1, 3, self.height, self.width), np.float32)
-        for channel in range(3):
-            np.take(table[channel], picture[..., channel], out=out[0, channel], mode="clip")
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        fitted = np.asarray(_FITTED[self.fit](self, image))
+        out = fitted.transpose(2, 0, 1)[None].astype(np.float32, order="C")
+        out /= np.float32(255)
+        out -= np.asarray(self.mean, np.float32)[:, None, None]
+        out /= np.asarray(self.std, np.float32)[:, None, None]
         return out
 
     def attributes(self) -> dict[str, Attribute]:
@@ -183,10 +183,3 @@ _FITTED: dict[Fit, Callable[[Preprocessing, Image.Image], Image.Image]] = {
 def _eight_bit(colour: Colour) -> tuple[int, int, int]:
     red, green, blue = (min(max(round(255 * part), 0), 255) for part in colour)
     return red, green, blue
-
-
-@cache
-def _normalised(mean: Colour, std: Colour) -> NDArray[np.float32]:
-    """What each of the 256 pixel values becomes, by channel: float32, shape ``(3, 256)``; computed as torch does."""
-    levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    return np.stack([(levels - np.float32(m)) / np.float32(s) for m, s in zip(mean, std, strict=True)])

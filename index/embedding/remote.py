@@ -50,11 +50,12 @@ def look_up(url: str) -> tuple[str, list[RemoteFile] | Iterator[RemoteFile]]:
             found = [_file(files, info) for info in _details(files.glob(path, detail=True))]
             if not found:
                 raise InputError(f"{url} matches no file")
-            return url.partition("*")[0].partition("[")[0].rpartition("/")[0], found
+            return str(files.unstrip_protocol(path.partition("*")[0].partition("[")[0].rpartition("/")[0])), found
         info = files.info(path)
         if info["type"] != "directory":
-            return url.rpartition("/")[0], [_file(files, info)]
-        return url.rstrip("/"), _below(files, path)
+            file = _file(files, info)
+            return file.url.rpartition("/")[0], [file]
+        return str(files.unstrip_protocol(path)).rstrip("/"), _below(files, path)
     except InputError:
         raise
     except FileNotFoundError:

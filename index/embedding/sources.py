@@ -147,7 +147,7 @@ def _remote(url: str, access: Access, scratch: Path, trouble: Callable[[str], No
     base, files = look_up(url)
     for file in files:
         lowered = file.url.lower()
-        if lowered.endswith(TABLE_SUFFIXES) and file.url == url:
+        if lowered.endswith(TABLE_SUFFIXES) and isinstance(files, list):  # one in a folder is data, not a source
             yield from _table(_fetched(file, scratch), access, base)
         elif lowered.endswith(TAR_SUFFIX):
             with open_remote(file.url) as opened:
