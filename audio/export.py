@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -25,13 +21,8 @@ from audio.patches import patches_of, plan_patches
 from audio.slice_cnn import SliceCnn
 from audio.temporal_cnn import TemporalCnn
 from index.errors import InputError
-from index.onnx_model import CARD_KEY, OnnxModel
-
-OPSET = 18
-"""Version of ONNX's operators: what torch's exporter writes without converting, and onnxruntime reads since 1.14."""
-
-LEAST_COSINE = 0.9999
-"""Parity below which an export is refused."""
+from index.onnx_export import Parity, add_card, parity_of, publish, write_onnx
+from index.onnx_model import OnnxModel
 
 MADE_SOUNDS = 8
 """Sounds made on the spot, where no songs are given."""
@@ -56,23 +47,6 @@ class SoundNetwork:
     frontend: FrontEnd
     licence: str
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """How alike onnxruntime's embeddings are to torch's.
-
-    Attributes:
-        minimum: Smallest cosine over patches.
-        mean: Mean cosine.
-        patches: How many were compared.
-        sounds: ``"given"`` or ``"made"``.
-    """
-
-    minimum: float
-    mean: float
-    patches: int
-    sounds: str
 
 
 class Embedding(nn.Module):  # type: ignore[misc, unused-ignore]  # Any where torch is not installed
@@ -100,7 +74,9 @@ def export_sound(network: SoundNetwork, out: Path, songs: Sequence[Path] = ()) -
 
     Raises:
         InputError: The network cannot be exported, or its file answers otherwise.
+        MissingExtraError: onnx or onnxscript is not installed.
         MediaError: One of the songs cannot be described.
+        StorageError: The file cannot be written.
     """
     patches = _patches(network.frontend, songs)
     wanted = embed_patches(network.module, patches)
@@ -109,18 +85,16 @@ def export_sound(network: SoundNetwork, out: Path, songs: Sequence[Path] = ()) -
             f"{network.name} answers with shape {wanted.shape} or with values that are no numbers; expected one vector "
             "per patch: choose a network with a pooled output"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
-        draft = Path(folder) / out.name
-        _write(network, draft, patches)
-        parity = _parity(draft, patches, wanted, "given" if songs else "made")
-        if parity.minimum < LEAST_COSINE:
-            raise InputError(
-                f"{network.name} as ONNX answers otherwise than in torch: cosine {parity.minimum:.5f} at worst, "
-                f"{LEAST_COSINE} or more expected; nothing was written"
-            )
-        _sign(network, draft, wanted.shape[1], parity)
-        os.replace(draft, out)
+    with tempfile.TemporaryDirectory(prefix="simkin-export-") as scratch:
+        draft = Path(scratch) / "float32.onnx"
+        example = torch.from_numpy(np.repeat(patches[:1], 2, axis=0))
+        write_onnx(network.module, example, "patches", ["embedding"], draft, network.name)
+        model = OnnxModel(draft)
+        found = np.concatenate([model.run(patches[i : i + 2], ["embedding"])[0] for i in range(0, len(patches), 2)])
+        parity = parity_of([[row] for row in wanted], [[row] for row in found], made=not songs)
+        parity.check(network.name)
+        add_card(draft, _content(network, wanted.shape[1], parity))
+        publish(draft, out)
     return parity
 
 
@@ -150,46 +124,12 @@ def _sound(front: FrontEnd, seed: int) -> NDArray[np.float32]:
     return np.asarray(sound, np.float32)
 
 
-def _write(network: SoundNetwork, draft: Path, patches: NDArray[np.float32]) -> None:
-    example = torch.from_numpy(np.repeat(patches[:1], 2, axis=0))  # a batch of one would be taken for fixed
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network.module,
-                (example,),
-                str(draft),
-                input_names=["patches"],
-                output_names=["embedding"],
-                opset_version=OPSET,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:  # torch's exporter raises whatever its many stages raise
-        raise InputError(f"{network.name} cannot be exported to ONNX: {str(error)[:300]}") from None
-
-
-def _parity(draft: Path, patches: NDArray[np.float32], wanted: NDArray[np.float32], sounds: str) -> Parity:
-    model = OnnxModel(draft)
-    found = np.concatenate([model.run(patches[i : i + 2], ["embedding"])[0] for i in range(0, len(patches), 2)])
-    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
-    same = np.all(found == wanted, axis=1)  # two silent answers agree
-    cosines = np.where(same, 1.0, np.sum(found * wanted, axis=1) / np.maximum(lengths, 1e-12))
-    return Parity(float(cosines.min()), float(cosines.mean()), len(patches), sounds)
-
-
-def _sign(network: SoundNetwork, draft: Path, dim: int, parity: Parity) -> None:
-    """Add what makes the file an encoder."""
+def _content(network: SoundNetwork, dim: int, parity: Parity) -> dict[str, Any]:
+    """What makes the file an encoder."""
     card = network_card(network.name, network.short, dim, network.frontend, network.licence, network.source, sha256="")
-    content: dict[str, Any] = {
+    return {
         "card": card.to_json(),
         "outputs": {card.facets[0].name: "embedding"},
         "frontend": network.frontend.to_json(),
         "parity": asdict(parity),
     }
-    model = onnx.load(str(draft))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = CARD_KEY, json.dumps(content)
-    onnx.save(model, str(draft))

@@ -18,8 +18,8 @@ PACKAGES = ("vision", "audio", "index", "simkin")
 HEAVY = ("torch", "librosa", "onnxruntime", "numba", "scipy", "sklearn", "fastapi", "uvicorn", "pyarrow", "PIL", "av")
 
 MAY_IMPORT = {
-    "vision": {"vision", "index.types", "index.errors", "index.onnx_model"},
-    "audio": {"audio", "index.types", "index.errors", "index.onnx_model"},
+    "vision": {"vision", "index.types", "index.errors", "index.onnx_model", "index.onnx_export"},
+    "audio": {"audio", "index.types", "index.errors", "index.onnx_model", "index.onnx_export"},
     "index": {"index"},
     "simkin": {"simkin", "index"},
 }

@@ -253,9 +253,10 @@ def test_an_exported_network_takes_any_number_of_pictures(tmp_path: Path) -> Non
 
 @needs_torch
 def test_a_conversion_that_answers_differently_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from index.onnx_export import Parity
     from vision import export as exporting
 
-    parity = exporting.Parity(3, 0.99, 0.995, True)
+    parity = Parity(3, 0.99, 0.995, True)
     monkeypatch.setattr(exporting, "compare", lambda *_, made: parity)
     with pytest.raises(InputError, match=r"0\.990000 at worst"):
         exporting.export(TINY, tmp_path / "model.onnx")
@@ -272,7 +273,7 @@ def test_int8_is_judged_and_the_verdict_stored(tmp_path: Path) -> None:
         Image.fromarray(rgb).resize((80, 80)).save(tmp_path / f"{number:02d}.png")
     samples = sorted(tmp_path.glob("*.png"))
     parity = export("timm:test_efficientnet?untrained", tmp_path / "model.onnx", samples, int8=True)
-    assert parity.pictures == 32
+    assert parity.samples == 32
     assert not parity.made
     assert parity.int8.startswith(("kept static int8", "kept float32"))
     assert OnnxModel(tmp_path / "model.onnx").metadata()["parity"]["int8"] == parity.int8
