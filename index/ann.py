@@ -8,7 +8,7 @@ those of the manifest, and rows are always 0 … n - 1 without holes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from index.errors import StaleIndexError, StorageError
 from index.types import Vector, Vectors
 
-METRIC: Literal["angular"] = "angular"
+Metric: TypeAlias = Literal["angular", "euclidean"]
+"""What nearness means to the trees: the angle between rows, or the distance between their ends."""
+
 SEED = 1
 BLOCK = 4096
 """Rows turned into lists at once: memory stays flat."""
@@ -25,7 +27,7 @@ BLOCK = 4096
 class Trees:
     """An open Annoy file over rows 0 … count - 1."""
 
-    def __init__(self, path: Path, dim: int, count: int) -> None:
+    def __init__(self, path: Path, dim: int, count: int, metric: Metric) -> None:
         """Memory-map a file that the manifest vouches for.
 
         Raises:
@@ -33,7 +35,7 @@ class Trees:
         """
         from annoy import AnnoyIndex
 
-        self._annoy = AnnoyIndex(dim, METRIC)
+        self._annoy = AnnoyIndex(dim, metric)
         try:
             self._annoy.load(str(path))
         except OSError as error:
@@ -58,7 +60,7 @@ class Trees:
         return np.asarray(self._annoy.get_nns_by_vector(vector.tolist(), count, search_k), np.int64)
 
 
-def build_trees(path: Path, rows: Vectors, trees: int) -> None:
+def build_trees(path: Path, rows: Vectors, trees: int, metric: Metric) -> None:
     """Build and save an Annoy file.
 
     Args:
@@ -70,7 +72,7 @@ def build_trees(path: Path, rows: Vectors, trees: int) -> None:
     """
     from annoy import AnnoyIndex
 
-    annoy = AnnoyIndex(rows.shape[1], METRIC)
+    annoy = AnnoyIndex(rows.shape[1], metric)
     annoy.set_seed(SEED)
     for start in range(0, len(rows), BLOCK):
         for row, vector in enumerate(rows[start : start + BLOCK].tolist(), start):

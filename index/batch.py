@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from index.answers import Query
 from index.errors import InputError, StorageError, UnknownNameError
 from index.recommender import Recommender
-from index.relations import relation_named
 
 ROWS_AT_ONCE = 20_000
 """Rows held before they are written: memory stays flat."""
@@ -76,10 +75,10 @@ def write_all(
 
 
 def _askable(recommender: Recommender, relation: str) -> list[str]:
-    asked = relation_named(relation)
+    asked = recommender.catalog.relation(relation)
     ids: dict[str, None] = {}
-    for space in recommender.generation.spaces.values():
-        if asked.compares(space.modality, space.projection.facets):
+    for space in recommender.generation.every_space():
+        if space.compares(asked):
             ids.update(dict.fromkeys(recommender.item_ids(space.modality)))
     if not ids:
         raise InputError(f"no item of this catalog has a facet that {relation!r} compares ({', '.join(asked.weights)})")

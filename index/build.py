@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,7 @@ from index.generations import (
     FORMAT_VERSION,
     MANIFEST,
     RANDOM_LEVELS,
-    REDUCED,
-    REDUCER,
     Manifest,
-    SearchPlan,
-    Space,
-    SpaceRecord,
     current_number,
     damage,
     disagreement,
@@ -32,10 +28,14 @@ from index.generations import (
     read_manifest,
 )
 from index.projection import fit_projection
-from index.relations import RELATIONS, Relation
+from index.relations import Relation
+from index.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
 from index.segments import cut
 from index.spaces import FIT_ITEMS
 from index.types import EncoderCard, Modality, Vectors
+
+LEARNED = "learned-"
+"""What the folders of learned relations begin with."""
 
 DEFAULT_RECALL = 0.99
 BLOCK = 4096
@@ -91,7 +91,7 @@ def build_if_needed(catalog: Catalog, *, force: bool = False) -> int:
         if (
             manifest
             and manifest.asked_recall == recall
-            and not disagreement(manifest, cards(catalog))
+            and not disagreement(manifest, cards(catalog), catalog.relations())
             and not damage(catalog.folder, manifest, thorough=False)
         ):
             count = catalog.count()
@@ -107,13 +107,18 @@ def build(catalog: Catalog, recall: float) -> int:
     with new_generation(catalog.folder) as (number, folder):
         spaces: dict[str, SpaceRecord] = {}
         encoders = catalog.encoders()
+        relations = catalog.relations()
         modalities: dict[Modality, list[str]] = {}
         for name, held in encoders.items():
             modalities.setdefault(held.card.modality, []).append(name)
         for modality, names in modalities.items():
-            (folder / modality).mkdir()
             own = {name: encoders[name] for name in names}
-            spaces[modality] = _build_space(catalog, folder / modality, modality, own, recall)
+            plain = [relation for relation in relations.values() if not relation.head]
+            spaces[modality] = _build_facets(catalog, folder / modality, own, plain, recall)
+        for relation in relations.values():
+            if relation.head:
+                place = f"{LEARNED}{relation.name}"
+                spaces[place] = _build_learned(catalog, folder / place, relation, recall)
         files = {
             str(path.relative_to(folder)): file_record(path) for path in sorted(folder.rglob("*")) if path.is_file()
         }
@@ -164,33 +169,60 @@ def raw_vectors(catalog: Catalog, keys: Sequence[int], encoders: Iterable[HeldEn
     return raw  # facets are scaled to unit length when projected, so the sum serves as the mean
 
 
-def _build_space(
-    catalog: Catalog,
-    folder: Path,
-    modality: Modality,
-    encoders: Mapping[str, HeldEncoder],
-    recall: float,
+def _build_facets(
+    catalog: Catalog, folder: Path, encoders: Mapping[str, HeldEncoder], relations: Sequence[Relation], recall: float
 ) -> SpaceRecord:
+    """Fit each facet's space, lay the rows of one modality out, and prepare the relations that weigh facets."""
+    folder.mkdir()
     keys, categories, offsets = _ordered(catalog, [held.key for held in encoders.values()])
     own = [held.card for held in encoders.values()]
     step = max(1, -(-len(keys) // FIT_ITEMS))
     projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
-    projection.save(folder / "projection.npz")
+    projection.save(folder / PROJECTION)
+    _write_rows(catalog, folder, keys, encoders, projection.project)
+    record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
+    space = Space(folder, own[0].modality, record, own)
+    for relation in relations:
+        if space.compares(relation):
+            _prepare(space, relation, recall)
+    return record
+
+
+def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: float) -> SpaceRecord:
+    """Lay the rows of one learned relation out."""
+    folder.mkdir()
+    names, head = catalog.head(relation.name)
+    held = catalog.encoders()
+    encoders = {name: held[name] for name in names}
+    keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])
+    (folder / PROJECTION).write_bytes(head.to_bytes())
+    _write_rows(catalog, folder, keys, encoders, head.project)
+    record = SpaceRecord(len(keys), head.width, names, tuple(categories), tuple(offsets), {}, relation.name)
+    own = [each.card for each in encoders.values()]
+    _prepare(LearnedSpace(folder, own[0].modality, record, own), relation, recall)
+    return record
+
+
+def _write_rows(
+    catalog: Catalog,
+    folder: Path,
+    keys: NDArray[np.int64],
+    encoders: Mapping[str, HeldEncoder],
+    project: Callable[[Vectors], Vectors],
+) -> None:
     with (folder / "keys.i64").open("wb") as file:
         file.write(keys.astype("<i8").tobytes())
     with (folder / "vectors.f32").open("wb") as file:
         for start in range(0, len(keys), BLOCK):
             raw = raw_vectors(catalog, keys[start : start + BLOCK].tolist(), encoders.values())
-            file.write(projection.project(raw).astype("<f4", copy=False).tobytes())
-    record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
-    space = Space(folder, modality, record, own)
-    for relation in RELATIONS.values():
-        if relation.compares(modality, projection.facets):
-            plan = _build_relation(space, relation, recall)
-            quantiles = random_quantiles(space.vectors, space.facet_weights(relation), RANDOM_LEVELS)
-            record.relations[relation.name] = replace(plan, random=quantiles)
-            space.release()
-    return record
+            file.write(project(raw).astype("<f4", copy=False).tobytes())
+
+
+def _prepare(space: Space, relation: Relation, recall: float) -> None:
+    plan = _build_relation(space, relation, recall)
+    quantiles = random_quantiles(space.record.count, partial(space.pair_scores, relation), RANDOM_LEVELS)
+    space.record.relations[relation.name] = replace(plan, random=quantiles)
+    space.release()
 
 
 def _ordered(catalog: Catalog, encoders: Sequence[int]) -> tuple[NDArray[np.int64], list[str | None], list[int]]:
@@ -218,24 +250,18 @@ def _build_relation(space: Space, relation: Relation, recall: float) -> SearchPl
         return exact_plan(space, relation)
     folder = space.folder / relation.name
     folder.mkdir()
-    weights = np.sqrt(space.facet_weights(relation))
-    reducer = _fit_reducer(space.vectors, weights)
-    (folder / REDUCER).write_bytes(reducer.astype("<f4").tobytes())
-    with (folder / REDUCED).open("wb") as file:
-        for start in range(0, space.record.count, BLOCK):
-            reduced = (space.vectors[start : start + BLOCK] * weights) @ reducer
-            file.write(reduced.astype("<f4", copy=False).tobytes())
-            space.release()
+    dim = _reduce(space, relation, folder)
     trees = SEGMENT_TREES if by_category else TREES
     plan = SearchPlan(
         digest=relation.digest, method="annoy", recall=0.0, measured_on=0, trees=trees, search_k=0, candidates=0,
-        dim=reducer.shape[1], by_category=by_category, seconds_per_query=0.0, seconds_per_row=0.0, random=(),
+        dim=dim, by_category=by_category, seconds_per_query=0.0, seconds_per_row=0.0, random=(),
     )  # fmt: skip
     space.record.relations[relation.name] = plan
+    _write_tree_rows(space, relation, folder)
     rows = space.reduced(relation.name)
     for segment in segments.walk():
         if segment.has_trees:
-            build_trees(folder / segment.name, rows[segment.start : segment.stop], plan.trees)
+            build_trees(folder / segment.name, rows[segment.start : segment.stop], plan.trees, space.metric)
     del rows
     plan = calibrate(space, relation, recall)
     _drop_unused(folder, plan)
@@ -250,6 +276,24 @@ def _drop_unused(folder: Path, plan: SearchPlan) -> None:
             path.unlink()
     if not needed:
         folder.rmdir()
+
+
+def _reduce(space: Space, relation: Relation, folder: Path) -> int:
+    """Fit the map to the copy that trees are built on, and return its dimensions; a learned relation has its own."""
+    if isinstance(space, LearnedSpace):
+        return space.head.rank
+    reducer = _fit_reducer(space.vectors, np.sqrt(space.facet_weights(relation)))
+    (folder / REDUCER).write_bytes(reducer.astype("<f4").tobytes())
+    return int(reducer.shape[1])
+
+
+def _write_tree_rows(space: Space, relation: Relation, folder: Path) -> None:
+    to_trees, _ = space.tree_maps(relation)
+    with (folder / REDUCED).open("wb") as file:
+        for start in range(0, space.record.count, BLOCK):
+            reduced = space.vectors[start : start + BLOCK] @ to_trees
+            file.write(reduced.astype("<f4", copy=False).tobytes())
+            space.release()
 
 
 def _fit_reducer(vectors: Vectors, weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.generations import SearchPlan, Space
 from index.relations import Relation
+from index.rows import LearnedSpace, SearchPlan, Space
 from index.search import CALIBRATED_K, SPARE, Found, Restriction, Searcher
 from index.segments import Segment
-from index.types import Vectors
 
 CHOOSING = 128
 """Queries on which settings are chosen."""
@@ -37,7 +37,7 @@ MARGIN = 0.6
 that the held-out figure, which is the one told, still meets what was asked."""
 
 ROUNDING = 1e-5
-"""Scores this close are the same answer: sums in another order differ by as much."""
+"""Products this close, relative to 1 or to themselves, are the same answer: sums in another order differ by as much."""
 
 RELEASED_AFTER = 32
 """Queries after which mapped pages are handed back, so that a build does not seem to hold all its trees."""
@@ -95,10 +95,9 @@ def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> 
     some = min(CHOOSING, len(probe.rows) // 4)
     chosen_on, told_on = probe.part(slice(some)), probe.part(slice(some, None))
     wanted = 1 - (1 - asked) * MARGIN
-    tried = [
-        _reduced_plan(space, relation, plan, chosen_on, wanted),
-        _annoy_plan(space, relation, plan, chosen_on, wanted),
-    ]
+    tried = [_annoy_plan(space, relation, plan, chosen_on, wanted)]
+    if not isinstance(space, LearnedSpace):  # whose rows are as short as a reduced copy
+        tried.append(_reduced_plan(space, relation, plan, chosen_on, wanted))
     for best in sorted((plan for plan in tried if plan), key=lambda plan: plan.seconds_per_query):
         while best.seconds_per_query < probe.per_scan:
             recall, seconds = _measure(space, relation, best, told_on)
@@ -162,7 +161,7 @@ def _probe(space: Space, relation: Relation, seed: int) -> tuple[_Probe, float]:
     rows = rng.permutation(askable)[: CHOOSING + TELLING]
     last, answers = _truth(space, relation, rows)
     some = space.vectors[:TIMED_ROWS]
-    weighted = space.vectors[0] * space.facet_weights(relation)
+    weighted = space.question(relation, space.vectors[0])
     timed = []
     for _ in range(TIMED):
         started = time.perf_counter()
@@ -196,7 +195,7 @@ def rows_that_meet_trees(space: Space, relation: Relation) -> NDArray[np.bool_]:
 
 def _truth(space: Space, relation: Relation, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Score of each query's last true answer, and how many it has: every row scored, block by block."""
-    weighted = space.vectors[rows] * space.facet_weights(relation)
+    weighted = space.question(relation, space.vectors[rows])
     own = space.categories_of(rows)
     looks = np.array([rule_categories(space, relation, row) is not None for row in rows.tolist()])[:, None]
     best = np.full((len(rows), CALIBRATED_K), -np.inf, np.float32)
@@ -225,7 +224,7 @@ def _measure(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe) 
         found, spent = _ask(searcher, row)
         if found.method == plan.method:
             seconds.append(spent)
-            reached = np.count_nonzero(found.scores[:CALIBRATED_K] >= last - ROUNDING)
+            reached = np.count_nonzero(found.scores[:CALIBRATED_K] >= last - ROUNDING * max(1.0, abs(last)))
             recalls.append(min(reached, answers) / answers if answers else 1.0)
     if not recalls:
         return 0.0, math.inf
@@ -244,24 +243,24 @@ def _ask(searcher: Searcher, row: int) -> tuple[Found, float]:
     return found, time.perf_counter() - started
 
 
-def random_quantiles(vectors: Vectors, weights: NDArray[np.float32], levels: tuple[float, ...]) -> tuple[float, ...]:
+def random_quantiles(
+    count: int,
+    pair_scores: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]],
+    levels: tuple[float, ...],
+) -> tuple[float, ...]:
     """Quantiles of the scores of random pairs of items: what "unusually close" is measured against.
 
     Args:
-        vectors: float32, shape ``(n, dim)``.
-        weights: float32, shape ``(dim,)``.
+        count: Number of rows.
+        pair_scores: Given rows and as many others, the score of each pair.
         levels: Ascending, 0 to 1.
     """
-    count = len(vectors)
     if count < 2:
         return tuple(0.0 for _ in levels)
     rng = np.random.default_rng(1)
     left = np.sort(rng.integers(0, count, 20_000))
     right = (left + rng.integers(1, count, len(left))) % count
     scores = np.concatenate(
-        [
-            np.einsum("ij,j,ij->i", vectors[left[at : at + 2000]], weights, vectors[right[at : at + 2000]])
-            for at in range(0, len(left), 2000)
-        ]
+        [pair_scores(left[at : at + 2000], right[at : at + 2000]) for at in range(0, len(left), 2000)]
     )
     return tuple(float(value) for value in np.quantile(scores, levels))

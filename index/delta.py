@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from index.build import raw_vectors
 from index.catalog import Catalog
-from index.generations import Space
 from index.relations import CandidateRule
+from index.rows import Space
 from index.types import Vector, Vectors
 
 
@@ -22,7 +22,7 @@ class Delta:
     Attributes:
         keys: Database keys of items added or changed. int64, shape ``(n,)``, ascending.
         categories: Their categories as they are now.
-        vectors: Projected by the generation's own spaces. float32, shape ``(n, dim)``.
+        vectors: As rows of the space. float32, shape ``(n, dim)``.
         masked: Rows of the generation that are outdated or removed. int64, ascending.
     """
 
@@ -52,14 +52,14 @@ class Delta:
         """Score every item that may answer.
 
         Args:
-            weighted: The query times the relation's weights. float32, shape ``(dim,)``.
+            weighted: The question, as ``Space.question`` makes it. float32, shape ``(dim,)``.
             rule: What ``categories`` means: the only ones that may answer, or the only ones that may not.
             categories: ``None`` allows all.
             matching: Keys that pass the filter, ascending; ``None`` allows all.
             own: Keys of the query's own items, never answers.
 
         Returns:
-            Keys (int64), scores (float32) and vectors (float32, ``(m, dim)``), in key order.
+            Keys (int64), products with the question (float32) and vectors (float32, ``(m, dim)``), in key order.
         """
         may = ~np.isin(self.keys, np.asarray(own, np.int64))
         if categories is not None:
@@ -84,7 +84,7 @@ def read_delta(catalog: Catalog, sequence: int, space: Space) -> Delta:
     held = catalog.encoders()
     raw = raw_vectors(catalog, keys, [held[name] for name in space.record.encoders])
     present = raw.any(axis=1)
-    vectors = space.projection.project(raw[present])
+    vectors = space.project(raw[present])
     return Delta(
         np.asarray(keys, np.int64)[present],
         np.asarray([category for _, category in changed], object)[present],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-
-from index.types import Vectors
 
 FIRST = 1000
 """Answers beyond this rank are no longer traded for variety: time stays within bounds for any count."""
@@ -14,8 +14,7 @@ FIRST = 1000
 def diversify(
     places: list[int],
     scores: NDArray[np.float32],
-    vectors: Vectors,
-    weights: NDArray[np.float32],
+    closeness: Callable[[int], NDArray[np.float32]],
     count: int,
     diversity: float,
 ) -> list[int]:
@@ -24,10 +23,9 @@ def diversify(
     Maximal marginal relevance, Carbonell & Goldstein (SIGIR 1998), section 2, with λ = 1 - diversity.
 
     Args:
-        places: Candidates, best first, as rows of ``scores`` and ``vectors``.
+        places: Candidates, best first, as places in ``scores``.
         scores: float32, shape ``(n,)``.
-        vectors: float32, shape ``(n, dim)``, projected.
-        weights: float32, shape ``(dim,)``, of the relation.
+        closeness: Given a place, the scores of all others with it: float32, shape ``(n,)``.
         count: How many to choose.
         diversity: 0 keeps the order, 1 looks only at what was chosen before.
 
@@ -41,5 +39,5 @@ def diversify(
         gains = (1 - diversity) * scores[left] - (diversity * closest[left] if chosen else 0.0)
         best = left.pop(int(np.argmax(gains)))
         chosen.append(best)
-        closest = np.maximum(closest, vectors @ (weights * vectors[best]))
+        closest = np.maximum(closest, closeness(best))
     return chosen + left[: count - len(chosen)]

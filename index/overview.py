@@ -63,11 +63,13 @@ def overview(catalog: Catalog) -> Overview:
     changes, asked, state = 0, 0.0, "current"
     try:
         manifest = read_manifest(catalog.folder, number)
-        state = disagreement(manifest, cards(catalog)) or damage(catalog.folder, manifest, thorough=False) or state
+        told = disagreement(manifest, cards(catalog), catalog.relations())
+        state = told or damage(catalog.folder, manifest, thorough=False) or state
         changes, asked = pending(catalog, manifest.sequence), manifest.asked_recall
+        modality_of = {name: card.modality for name, card in cards(catalog).items()}
         relations = [
-            RelationState(name, modality, plan.method, plan.recall, plan.measured_on)
-            for modality, space in manifest.spaces.items()
+            RelationState(name, modality_of[space.encoders[0]], plan.method, plan.recall, plan.measured_on)
+            for space in manifest.spaces.values()
             if space.count
             for name, plan in space.relations.items()
         ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import StaleIndexError
 from index.spaces import FacetSpace, fit_space, unit_rows
@@ -55,11 +57,28 @@ class Projection:
         """
         return np.hstack([part.space.project(unit_rows(raw[:, part.raw])) for part in self.parts])
 
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Means and matrices by name, as ``of_arrays`` reads them."""
+        return {f"{part.facet.name}.{key}": getattr(part.space, key) for part in self.parts for key in _KEYS}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], cards: Sequence[EncoderCard]) -> Projection:
+        """Put together what ``arrays`` gave, for the same encoders.
+
+        Raises:
+            KeyError: A facet is missing.
+        """
+        spaces = {
+            facet.name: FacetSpace(*(arrays[f"{facet.name}.{key}"] for key in _KEYS))
+            for card in cards
+            for facet in card.facets
+        }
+        return cls(_places(cards, spaces))
+
     def save(self, path: Path) -> None:
         """Write means and matrices as ``.npz``."""
-        arrays = {f"{part.facet.name}.{key}": getattr(part.space, key) for part in self.parts for key in _KEYS}
         with path.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path, cards: Sequence[EncoderCard]) -> Projection:
@@ -70,14 +89,9 @@ class Projection:
         """
         try:
             with np.load(path) as arrays:
-                spaces = {
-                    facet.name: FacetSpace(*(arrays[f"{facet.name}.{key}"] for key in _KEYS))
-                    for card in cards
-                    for facet in card.facets
-                }
-        except (OSError, ValueError, KeyError) as error:
+                return cls.of_arrays(arrays, cards)
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise StaleIndexError(f"{path} cannot be read ({error}); rebuild with: simkin index --rebuild") from None
-        return cls(_places(cards, spaces))
 
 
 _KEYS = ("mean", "matrix")

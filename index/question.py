@@ -13,10 +13,10 @@ from index.build import raw_vectors
 from index.catalog import Catalog
 from index.delta import Delta
 from index.encoders import load_encoder, modality_of
-from index.errors import InputError, MediaError, UnknownNameError
-from index.generations import Generation, Space
+from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
+from index.generations import Generation
 from index.relations import Relation
-from index.spaces import unit_rows
+from index.rows import Space
 from index.types import Vector, Vectors
 
 
@@ -25,9 +25,12 @@ class Question:
     """What is searched for.
 
     Attributes:
-        space: The rows of the modality that all items and files of the query share.
-        vector: Their weighted sum, each facet of unit length. float32, shape ``(dim,)``.
-        named: Each of them by itself, items before files. float32, shape ``(m, dim)``.
+        space: The rows that are searched: of the modality that all items and files of the query share, or of
+            the learned relation.
+        vector: All of them as one row of it. float32, shape ``(dim,)``.
+        facets: The rows of that modality, facets side by side.
+        named: Each of the query's items and files by itself, items first, as rows of ``facets``. float32, shape
+            ``(m, d)``.
         own: Database keys of the items among them, in that order: they never answer.
         described: The files as encoded. float32, shape ``(files, raw_dim)``.
         categories: Those of the positive items, when the relation's rule looks at them; ``None`` for all.
@@ -36,6 +39,7 @@ class Question:
 
     space: Space
     vector: Vector
+    facets: Space
     named: Vectors
     own: tuple[int, ...]
     described: Vectors
@@ -52,34 +56,36 @@ def make_question(
         UnknownNameError: An item does not exist.
         InputError: No modality has all of the query's items and the relation's facets.
         MediaError: A file cannot be read.
+        StaleIndexError: The relation was learned since the generation was built.
     """
     signed = [*query.items, *((item_id, -weight) for item_id, weight in query.negatives)]
     keys = catalog.keys_of([item_id for item_id, _ in signed])
     problems: list[str] = []
-    for space in generation.spaces.values():
-        problem = _misfit(space, relation, query)
+    if relation.head and relation.name not in generation.learned:
+        raise StaleIndexError(f"relation {relation.name!r} was learned a moment ago and is being built; ask again soon")
+    for facets in generation.spaces.values():
+        space = generation.learned[relation.name] if relation.head else facets
+        problem = _misfit(facets, space, relation, query)
         if problem:
             problems.append(problem)
             continue
-        projected, present = vectors_of(space, deltas[space.modality], keys)
+        rows, present = vectors_of(space, deltas[space.name], keys)
         if not present.all():
             lacking = signed[int(np.argmin(present))][0]
             problems.append(f"item {lacking!r} has no {space.modality} in it")
             continue
-        described = np.zeros((0, space.projection.raw_dim), np.float32)
+        named = rows if space is facets else vectors_of(facets, deltas[facets.name], keys)[0]
+        described = np.zeros((0, facets.projection.raw_dim), np.float32)
         if query.files:
-            described = np.stack([_encode(catalog, space, path) for path, _ in query.files])
-            projected = np.vstack([projected, space.projection.project(described)])
+            described = np.stack([_encode(catalog, facets, path) for path, _ in query.files])
+            rows = np.vstack([rows, space.project(own_columns(described, facets, space))])
+            named = np.vstack([named, facets.project(described)])
         weights = np.asarray([weight for _, weight in (*signed, *query.files)], np.float32)
-        total = weights @ projected
-        for part in space.projection.parts:
-            total[part.own] = unit_rows(total[None, part.own])[0]
+        total = space.combine(rows, weights)
         if not total.any():
             raise InputError("the items of this query cancel each other out; change their weights")
-        categories, notes = _categories(
-            catalog, query, relation, space, deltas[space.modality], keys[: len(query.items)]
-        )
-        return Question(space, total, projected, tuple(keys), described, categories, notes)
+        categories, notes = _categories(catalog, query, relation, space, deltas[space.name], keys[: len(query.items)])
+        return Question(space, total, facets, named, tuple(keys), described, categories, notes)
     raise InputError(f"relation {relation.name!r} cannot answer this: {'; '.join(dict.fromkeys(problems))}")
 
 
@@ -101,6 +107,16 @@ def vectors_of(space: Space, delta: Delta, keys: list[int]) -> tuple[Vectors, ND
     return found, present
 
 
+def own_columns(raw: Vectors, facets: Space, space: Space) -> Vectors:
+    """Of vectors of all encoders of a modality, those that a space was fitted on: float32, ``(n, raw_dim)`` of it."""
+    if space.record.encoders == facets.record.encoders:
+        return raw
+    stops = np.cumsum([card.dim for card in facets.cards])
+    own = [np.arange(stop - card.dim, stop) for stop, card in zip(stops, facets.cards, strict=True)]
+    places = dict(zip(facets.record.encoders, own, strict=True))
+    return raw[:, np.concatenate([places[name] for name in space.record.encoders])]
+
+
 def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
     """Vectors of items as encoded, the space's encoders side by side. float32, ``(len(keys), raw_dim)``."""
     held = catalog.encoders()
@@ -109,14 +125,14 @@ def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
     return found[np.searchsorted(unique, keys)] if keys else found
 
 
-def _misfit(space: Space, relation: Relation, query: Query) -> str:
-    if space.modality not in relation.modalities:
-        return f"it is asked of {' and '.join(relation.modalities)} items, not of {space.modality} items"
-    if not relation.compares(space.modality, space.projection.facets):
-        return f"it compares {', '.join(relation.weights)}, which no {space.modality} has"
+def _misfit(facets: Space, space: Space, relation: Relation, query: Query) -> str:
+    if facets.modality not in relation.modalities:
+        return f"it is asked of {' and '.join(relation.modalities)} items, not of {facets.modality} items"
+    if not space.compares(relation):
+        return f"it compares {', '.join(relation.weights)}, which no {facets.modality} has"
     for path, _ in query.files:
-        if modality_of(path.name) != space.modality:
-            return f"{path.name} is no {space.modality}"
+        if modality_of(path.name) != facets.modality:
+            return f"{path.name} is no {facets.modality}"
     return ""
 
 

@@ -19,9 +19,9 @@ from index.diversity import diversify
 from index.duplicates import find_repeats
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.filters import contains, parse_filter
-from index.generations import RANDOM_LEVELS, Generation, Space, current_number, open_generation
-from index.question import Question, make_question, raw_of_items
-from index.relations import Relation, relation_named
+from index.generations import RANDOM_LEVELS, Generation, current_number, open_generation
+from index.question import Question, make_question, own_columns, raw_of_items, vectors_of
+from index.relations import Relation
 from index.search import SPARE, Restriction, Searcher
 from index.types import Modality, Vectors
 
@@ -98,12 +98,12 @@ class Recommender:
     def _follow(self, number: int, version: int) -> None:
         if self._generation is None or number != self._number:
             self._number = -1
-            self._generation = open_generation(self.catalog.folder, cards(self.catalog))
+            self._generation = open_generation(self.catalog.folder, cards(self.catalog), self.catalog.relations())
             self._searchers.clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
-        for modality, space in self._generation.spaces.items():
-            self._deltas[modality] = read_delta(self.catalog, self._generation.manifest.sequence, space)
+        for space in self._generation.every_space():
+            self._deltas[space.name] = read_delta(self.catalog, self._generation.manifest.sequence, space)
         self._number, self._version = self._generation.manifest.number, version
 
     def ask(self, query: Query) -> Answer:
@@ -123,7 +123,7 @@ class Recommender:
             method=found.pool.method,
             recall=1.0 if found.pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
-            hits=tuple(self._hits(found, relation_named(query.relation))),
+            hits=tuple(self._hits(found, self.catalog.relation(query.relation))),
             notes=found.question.notes,
         )
 
@@ -140,7 +140,7 @@ class Recommender:
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
 
     def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
-        relation = relation_named(query.relation)
+        relation = self.catalog.relation(query.relation)
         _check(query)
         with storage_errors(self.catalog.folder):
             generation = self.generation
@@ -239,39 +239,41 @@ class Recommender:
     def _candidates(self, question: Question, relation: Relation, query: Query, count: int) -> tuple[_Pool, bool]:
         """The ``count`` best of generation and delta together, and whether there are no more."""
         space = question.space
-        delta = self._deltas[space.modality]
+        delta = self._deltas[space.name]
         rows = space.rows_of(np.asarray(question.own, np.int64))
         allowed = None
         if question.categories is not None:
             inside = np.array([name in question.categories for name in space.record.categories], bool)
             allowed = inside if relation.rule == "same category" else ~inside
-        key = (space.modality, relation.name)
+        key = (space.name, relation.name)
         if key not in self._searchers:
             self._searchers[key] = Searcher(space, relation)
         searcher = self._searchers[key]
-        restriction = Restriction(allowed, self._mask(query.where, space.modality), np.unique(rows[rows >= 0]))
+        restriction = Restriction(allowed, self._mask(query.where, space.name), np.unique(rows[rows >= 0]))
         found = searcher.search(question.vector, count, restriction)
-        keys, scores, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
+        keys, products, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
         if len(delta.keys):
             beside = delta.search(
-                searcher.weights * question.vector,
+                space.question(relation, question.vector),
                 relation.rule,
                 question.categories,
                 self._matching(query.where) if query.where else None,
                 question.own,
             )
             keys = np.concatenate([keys, beside[0]])
-            scores = np.concatenate([scores, beside[1]])
+            products = np.concatenate([products, beside[1]])
             vectors = np.concatenate([vectors, beside[2]])
-            order = np.lexsort((keys, -scores))[:count]
+            order = np.lexsort((keys, -products))[:count]
             exhausted = len(found.rows) < count and len(order) == len(keys)
-            return _Pool(keys[order], scores[order], vectors[order], found.method), exhausted
-        return _Pool(keys, scores, vectors, found.method), len(keys) < count
+            scores = space.scores(question.vector, products[order])
+            return _Pool(keys[order], scores, vectors[order], found.method), exhausted
+        return _Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
 
-    def _read_mask(self, where: str, modality: Modality) -> NDArray[np.bool_] | None:
+    def _read_mask(self, where: str, name: str) -> NDArray[np.bool_] | None:
         """Rows of the generation that pass a filter and are neither outdated nor removed; ``None`` for all."""
         assert self._generation is not None
-        space, masked = self._generation.spaces[modality], self._deltas[modality].masked
+        space = next(space for space in self._generation.every_space() if space.name == name)
+        masked = self._deltas[name].masked
         if not where and not len(masked):
             return None
         mask = np.full(space.record.count, not where)
@@ -318,21 +320,32 @@ class Recommender:
             def raw_of(wanted: NDArray[np.int64]) -> Vectors:
                 keys = [question.own[at] for at in wanted[wanted < own]]
                 keys += pool.keys[wanted[wanted >= named] - named].tolist()
-                raw = raw_of_items(self.catalog, space, keys)
+                raw = raw_of_items(self.catalog, question.facets, keys)
                 files = question.described[wanted[(own <= wanted) & (wanted < named)] - own]
                 before = int(np.sum(wanted < own))
                 return np.vstack([raw[:before], files, raw[before:]])
 
-            together = np.vstack([question.named, pool.vectors[:count]])
-            first = find_repeats(space.projection, together, named, raw_of)[named:] - named
+            together = np.vstack([question.named, self._facets_of(question, pool, places)])
+            first = find_repeats(question.facets.projection, together, named, raw_of)[named:] - named
             places = [place for place in places if first[place] == place]
             for place, leader in enumerate(first.tolist()):
                 if 0 <= leader != place:
                     hidden.setdefault(leader, []).append(place)
         if query.diversity:
-            weights = space.facet_weights(relation)
-            places = diversify(places, pool.scores, pool.vectors, weights, query.k, query.diversity)
+
+            def closeness(place: int) -> NDArray[np.float32]:
+                one = pool.vectors[place]
+                return space.scores(one, pool.vectors @ space.question(relation, one))
+
+            places = diversify(places, pool.scores, closeness, query.k, query.diversity)
         return places[: query.k], hidden
+
+    def _facets_of(self, question: Question, pool: _Pool, places: list[int]) -> Vectors:
+        """Candidates as rows of their modality, facets side by side: float32, ``(len(places), d)``."""
+        if question.space is question.facets:
+            return pool.vectors[places]
+        delta = self._deltas[question.facets.name]
+        return vectors_of(question.facets, delta, pool.keys[places].tolist())[0]
 
     def _hits(self, found: _Choice, relation: Relation) -> list[Hit]:
         space, pool = found.question.space, found.pool
@@ -340,8 +353,7 @@ class Recommender:
         items = self.catalog.items(pool.keys[wanted].tolist())
         scores = pool.scores[found.chosen]
         closer_than = np.interp(scores, space.record.relations[relation.name].random, RANDOM_LEVELS).tolist()
-        weighted = space.facet_weights(relation) * found.question.vector
-        shares = _shares(space, relation, pool.vectors[found.chosen] * weighted)
+        shares = self._shares(found, relation)
         hits: list[Hit] = []
         for at, place in enumerate(found.chosen):
             item = items.get(int(pool.keys[place]))
@@ -362,6 +374,19 @@ class Recommender:
             )
         return hits
 
+    def _shares(self, found: _Choice, relation: Relation) -> list[dict[str, float]]:
+        """Each facet's share of the score of each answer that was chosen."""
+        question, pool = found.question, found.pool
+        space = question.space
+        asked, answers = question.vector, pool.vectors[found.chosen]
+        if space is not question.facets:  # learned: what it was fitted on is read anew
+            named = raw_of_items(self.catalog, space, list(question.own))
+            files = own_columns(question.described, question.facets, space)
+            asked = space.projection.project(np.vstack([named, files])).mean(axis=0)
+            answers = space.projection.project(raw_of_items(self.catalog, space, pool.keys[found.chosen].tolist()))
+        facets, shares = space.shares(relation, asked, answers)
+        return [dict(zip((f.name for f in facets), row, strict=True)) for row in shares.round(4).tolist()]
+
 
 def _is_file(path: Path) -> bool:
     try:
@@ -380,13 +405,3 @@ def _check(query: Query) -> None:
     for name, weight in (*query.items, *query.files, *query.negatives):
         if not math.isfinite(weight):
             raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")
-
-
-def _shares(space: Space, relation: Relation, products: Vectors) -> list[dict[str, float]]:
-    """Each facet's share of each score; facets that speak against it count as none."""
-    parts = [part for part in space.projection.parts if part.facet.kind in relation.weights]
-    sums = np.maximum(np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1), 0.0)
-    totals = sums.sum(axis=1, keepdims=True)
-    shares = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0).astype(float).round(4)
-    names = [part.facet.name for part in parts]
-    return [dict(zip(names, row, strict=True)) for row in shares.tolist()]

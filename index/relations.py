@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from index.errors import UnknownNameError
 from index.types import Facet, Modality
 
 CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
@@ -29,6 +28,7 @@ class Relation:
         rule: Which items may answer.
         modalities: Whether it is asked of pictures, of sounds, or of both.
         why: One sentence for people who ask what this relation is for.
+        head: Digest of the fitted maps of a learned relation, which weighs no facets by hand; else empty.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Relation:
     rule: CandidateRule
     modalities: tuple[Modality, ...]
     why: str
+    head: str = ""
 
     def compares(self, modality: Modality, facets: Iterable[Facet]) -> bool:
         """Whether it is asked of this modality, and weighs any of these facets' kinds."""
@@ -55,7 +56,7 @@ class Relation:
     @property
     def digest(self) -> str:
         """Hash (12 hex digits) of what changes answers; a generation is refused under another one."""
-        content = json.dumps([self.name, sorted(self.weights.items()), self.rule, self.modalities])
+        content = json.dumps([self.name, sorted(self.weights.items()), self.rule, self.modalities, self.head])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -103,15 +104,3 @@ whole sets in view, and on 164 songs and halves of them split by artist: around 
 change, and those of songs within chance. ``content`` weighs about as much as all built-in facets together,
 compared with one picture network and two sound networks on the whole of the same sets; ``style`` of networks
 was not measured, for want of a trained network that gives it."""
-
-
-def relation_named(name: str) -> Relation:
-    """Look a relation up by name.
-
-    Raises:
-        UnknownNameError: There is none; the message names the nearest.
-    """
-    try:
-        return RELATIONS[name]
-    except KeyError:
-        raise UnknownNameError.of("relation", name, RELATIONS) from None

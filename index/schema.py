@@ -84,4 +84,17 @@ CREATE TABLE removed (
     item    INTEGER PRIMARY KEY,
     changed INTEGER NOT NULL
 );
+
+-- Relations that were learned; one takes the place of the built-in relation of its name.
+CREATE TABLE learned (
+    name     TEXT PRIMARY KEY,
+    modality TEXT NOT NULL CHECK (modality IN ('image', 'audio')),
+    rule     TEXT NOT NULL,
+    why      TEXT NOT NULL,
+    digest   TEXT NOT NULL,                -- of the head
+    encoders TEXT NOT NULL,                -- JSON: name → fingerprint of those it was fitted on, in order
+    head     BLOB NOT NULL,                -- the fitted maps, as index.head.Head.to_bytes gives them
+    report   TEXT NOT NULL,                -- JSON: how it was judged
+    created  TEXT NOT NULL
+) WITHOUT ROWID;
 """

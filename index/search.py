@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.generations import SearchPlan, Space
 from index.relations import Relation
+from index.rows import SearchPlan, Space
 from index.segments import Segment, cover, cut
 from index.types import Vector, Vectors
 
@@ -57,7 +57,7 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows found, best first, with their scores (float32, higher is closer) and the method used."""
+    """Rows found, best first, with their products with the question (float32) and the method used."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -72,7 +72,6 @@ class Searcher:
         self.space = space
         self.relation = relation
         self.plan = plan or space.record.relations[relation.name]
-        self.weights = space.facet_weights(relation)
         self.whole = Segment(0, space.record.count, 0, len(space.record.categories))
         self.segments = self.whole
         if self.plan.method == "annoy":
@@ -80,20 +79,21 @@ class Searcher:
         if self.plan.method == "reduced":
             self.reduced = space.reduced(relation.name)
         if self.plan.method != "exact":
-            self.to_reduced = np.sqrt(self.weights)[:, None] * space.reducer(relation.name)
+            _, self.to_trees = space.tree_maps(relation)
 
     def search(self, query: Vector, count: int, restriction: Restriction) -> Found:
         """Find the ``count`` closest rows.
 
         Args:
-            query: float32, shape ``(dim,)``; facets of unit length, side by side.
+            query: A row of the space, of whoever is asked about: float32, shape ``(dim,)``.
             count: At least 1.
             restriction: Who may answer.
 
         Returns:
-            As many rows as exist, at most ``count``, best first; ties in row order.
+            As many rows as exist, at most ``count``, best first, with their products with the question, which
+            ``Space.scores`` makes scores of; ties in row order.
         """
-        weighted = self.weights * query
+        weighted = self.space.question(self.relation, query)
         parts = self._parts(restriction)
         passing = sum(_passing(part, restriction) for part in parts)
         found = None
@@ -118,7 +118,7 @@ class Searcher:
         by_scan = total * self.plan.seconds_per_row * min(1.0, share / SPARSE)
         if self.plan.seconds_per_query * stretch > by_scan:
             return None
-        reduced = query @ self.to_reduced
+        reduced = query @ self.to_trees
         pieces = []
         for part in parts:
             if not part.has_trees:
@@ -148,7 +148,7 @@ class Searcher:
         kept = int(np.ceil(self.plan.candidates * max(1.0, count / (CALIBRATED_K + SPARE))))
         if passing <= FEW * kept:
             return None
-        pieces = [_scan(self.reduced, part, query @ self.to_reduced, restriction) for part in parts]
+        pieces = [_scan(self.reduced, part, query @ self.to_trees, restriction) for part in parts]
         near = np.sort(_best(pieces, kept, restriction, "reduced").rows)
         return _best([(near, self.space.vectors[near] @ weighted)], count, restriction, "reduced")
 

@@ -110,7 +110,9 @@ def _generation(catalog: Catalog) -> list[Problem]:
     mend = "builds a new generation"
     try:
         manifest = read_manifest(catalog.folder, number)
-        reason = disagreement(manifest, cards(catalog)) or damage(catalog.folder, manifest, thorough=True)
+        reason = disagreement(manifest, cards(catalog), catalog.relations()) or damage(
+            catalog.folder, manifest, thorough=True
+        )
         if not reason:
             reason = _unreadable(
                 generation_folder(catalog.folder, number),
@@ -124,10 +126,10 @@ def _generation(catalog: Catalog) -> list[Problem]:
 def _unreadable(folder: Path, generation: Generation) -> str:
     """Open every trees file, and look for vectors that are no numbers."""
     try:
-        for space in generation.spaces.values():
+        for space in generation.every_space():
             for start in range(0, space.record.count, 65536):
                 if not np.isfinite(space.vectors[start : start + 65536]).all():
-                    return f"{folder / space.modality / 'vectors.f32'} holds values that are no numbers"
+                    return f"{folder / space.name / 'vectors.f32'} holds values that are no numbers"
             for name, plan in space.record.relations.items():
                 if plan.method == "annoy":
                     for segment in space.segments(name).walk():

@@ -54,7 +54,7 @@ def copied(built, tmp_path):
 
 
 def _open(folder):
-    return open_generation(folder, CARDS)
+    return open_generation(folder, CARDS, RELATIONS)
 
 
 def test_a_sound_generation_opens(copied):
@@ -92,7 +92,7 @@ def test_damage_that_hides_its_time_is_found_by_a_thorough_look(copied):
         file.write(b"\xff")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(StaleIndexError, match=r"vectors\.f32 is damaged"):
-        open_generation(copied, CARDS, thorough=True)
+        open_generation(copied, CARDS, RELATIONS, thorough=True)
 
 
 @pytest.mark.parametrize("change", ["missing", "longer", "empty"])
@@ -115,7 +115,7 @@ def test_trees_of_another_dimension_or_metric_are_refused(copied, how):
     path = next((generation_folder(copied, 1) / "image" / "similar").glob("trees-*.ann"))
     path.unlink()
     if how == "dimension":
-        build_trees(path, np.random.default_rng(0).normal(size=(900, 32)).astype(np.float32), 32)
+        build_trees(path, np.random.default_rng(0).normal(size=(900, 32)).astype(np.float32), 32, "angular")
     else:
         other = AnnoyIndex(64, "euclidean")
         for row in range(900):
@@ -165,13 +165,13 @@ def test_a_damaged_current_file_is_not_built(copied, content):
     else:
         (copied / CURRENT).write_text(content)
     with pytest.raises(NotBuiltError, match="simkin index --rebuild"):
-        open_generation(copied, {})
+        open_generation(copied, {}, RELATIONS)
 
 
 def test_another_encoder_is_refused(copied):
     """Vectors of another fingerprint are not compared."""
     with pytest.raises(StaleIndexError, match="built for encoders"):
-        open_generation(copied, {"builtin-image": replace(CARDS["builtin-image"], revision=99)})
+        open_generation(copied, {"builtin-image": replace(CARDS["builtin-image"], revision=99)}, RELATIONS)
 
 
 def test_another_definition_of_a_relation_is_refused_and_rebuilt(make_catalog, monkeypatch):

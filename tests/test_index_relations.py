@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from index.encoders import ENCODERS
-from index.errors import UnknownNameError
-from index.relations import RELATIONS, relation_named
+from index.relations import RELATIONS
 from index.types import Facet
 
 
@@ -17,7 +16,6 @@ def test_every_relation_is_sound(name):
     """Its key is its name, its weights are positive, and some encoder has facets of each kind."""
     relation = RELATIONS[name]
     kinds = {facet.kind for entry in ENCODERS.values() for facet in entry.card().facets} | {"content", "style"}
-    assert relation_named(name) is relation
     assert relation.name == name
     assert relation.why.endswith(".")
     assert all(weight > 0 for weight in relation.weights.values())
@@ -37,12 +35,6 @@ def test_facets_of_one_kind_share_its_weight():
     assert relation.compares("image", two)
     assert not relation.compares("audio", two), "songs have no substitutes"
     assert relation.weights_of(two[-1:]) == {"timbre": 0.0}
-
-
-def test_a_misspelt_relation_is_told_with_the_nearest():
-    """The message names what was meant."""
-    with pytest.raises(UnknownNameError, match="did you mean 'substitute'"):
-        relation_named("substitue")
 
 
 def test_the_digest_follows_what_changes_answers():

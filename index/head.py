@@ -1,0 +1,205 @@
+"""Heads: what a learned relation adds to facets, linear maps that turn a distance into a link probability."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import StaleIndexError
+from index.projection import Projection
+from index.types import EncoderCard, Vector, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A fitted relation: P(j answers i) = 1 / (1 + exp(‖xᵢA − xⱼB‖² − c)).
+
+    McAuley, Targett, Shi & van den Hengel (SIGIR 2015), eq. 3–5, with A = B for symmetric relations. A head
+    brings the facet spaces it was fitted in, so that a catalog that grows moves nothing under it.
+
+    A projected row is ``[xB, ‖xB‖²]``, followed by ``xA`` when the maps differ; the question to it is
+    ``[2xA, −1]``, followed by zeros: their product is ``‖xᵢA‖² − ‖xᵢA − xⱼB‖²``, so ordinary search serves it.
+
+    Attributes:
+        projection: From encoders' vectors to facets.
+        source: A, float32, shape ``(d, K)``: of who is asked about.
+        target: B, likewise: of who answers.
+        shift: c: the squared distance at which a link is as likely as not.
+        expected: Each facet's part of the squared distance of two items at random. float32, shape ``(facets,)``.
+    """
+
+    projection: Projection
+    source: NDArray[np.float32]
+    target: NDArray[np.float32]
+    shift: float
+    expected: NDArray[np.float32]
+
+    @property
+    def rank(self) -> int:
+        """K, dimensions of the space in which distances count."""
+        return int(self.target.shape[1])
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether it asks the same of both sides."""
+        return bool(np.array_equal(self.source, self.target))
+
+    @property
+    def width(self) -> int:
+        """Numbers in a projected row."""
+        return self.rank + 1 if self.symmetric else 2 * self.rank + 1
+
+    def project(self, raw: Vectors) -> Vectors:
+        """Project items.
+
+        Args:
+            raw: float32, shape ``(n, raw_dim)``, the encoders' vectors side by side, all zero where absent.
+
+        Returns:
+            float32, shape ``(n, width)``.
+        """
+        return self.rows_of(self.projection.project(raw))
+
+    def rows_of(self, facets: Vectors) -> Vectors:
+        """Rows of items whose facets are projected already: float32, ``(n, d)`` → ``(n, width)``."""
+        found = np.empty((len(facets), self.width), np.float32)
+        found[:, : self.rank] = facets @ self.target
+        found[:, self.rank] = np.einsum("ij,ij->i", found[:, : self.rank], found[:, : self.rank])
+        if not self.symmetric:
+            found[:, self.rank + 1 :] = facets @ self.source
+        return found
+
+    def asked(self, rows: Vectors) -> Vectors:
+        """Where rows stand when they are asked about, xA: float32, ``(…, width)`` → ``(…, K)``."""
+        return rows[..., : self.rank] if self.width == self.rank + 1 else rows[..., self.rank + 1 :]
+
+    def combine(self, rows: Vectors, weights: NDArray[np.float32]) -> Vector:
+        """One row for several: the weighted mean of those with positive weight, moved away from the others.
+
+        Rocchio (1971) with weights relative to the positive ones, halved for the negative.
+
+        Args:
+            rows: float32, shape ``(m, width)``.
+            weights: float32, shape ``(m,)``.
+
+        Returns:
+            float32, shape ``(width,)``; all zero when no weight is positive.
+        """
+        if not (weights > 0).any():
+            return np.zeros(self.width, np.float32)
+        positive = np.maximum(weights, 0)
+        negative = np.minimum(weights, 0)
+        centre = positive @ rows / positive.sum()
+        combined = centre + 0.5 * (negative @ (rows - centre)) / positive.sum()
+        combined[self.rank] = combined[: self.rank] @ combined[: self.rank]
+        return np.asarray(combined, np.float32)
+
+    def question(self, rows: Vectors) -> Vectors:
+        """The questions that rows are: float32, ``(…, width)`` → ``(…, width)``; see the class."""
+        found = np.zeros_like(rows)
+        found[..., : self.rank] = 2 * self.asked(rows)
+        found[..., self.rank] = -1
+        return found
+
+    def probability(self, rows: Vectors, products: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Link probabilities from the products of rows' questions with others' rows.
+
+        Args:
+            rows: Who is asked about, float32, shape ``(n, width)`` for a product each, or ``(1, width)`` for all.
+            products: float32, shape ``(n,)``.
+
+        Returns:
+            float32, shape ``(n,)``.
+        """
+        place = self.asked(rows).astype(np.float64)
+        squared = np.einsum("ij,ij->i", place, place) - products
+        return np.asarray(np.exp(-np.logaddexp(0.0, np.maximum(squared, 0.0) - self.shift)), np.float32)
+
+    def shares(self, asked: Vectors, answers: Vectors) -> NDArray[np.float64]:
+        """How much each facet brought two items closer than items at random are.
+
+        The squared distance is a sum over facets of ``(xᵢA − xⱼB)·(xᵢA − xⱼB)_facet``; a facet's share is how
+        far its part stays below what is expected, over the sum of all that do.
+
+        Args:
+            asked: Facets, projected, of one item: float32, shape ``(d,)``.
+            answers: Of the others: float32, shape ``(n, d)``.
+
+        Returns:
+            float64, shape ``(n, facets)``; rows sum to 1, or are 0 when no facet speaks for it.
+        """
+        whole = asked @ self.source - answers @ self.target
+        gains = np.empty((len(answers), len(self.projection.parts)))
+        for at, part in enumerate(self.projection.parts):
+            own = asked[part.own] @ self.source[part.own] - answers[:, part.own] @ self.target[part.own]
+            gains[:, at] = self.expected[at] - np.einsum("ij,ij->i", whole, own)
+        gains = np.maximum(gains, 0.0)
+        totals = gains.sum(axis=1, keepdims=True)
+        shares: NDArray[np.float64] = np.divide(gains, totals, out=np.zeros_like(gains), where=totals > 0)
+        return shares
+
+    def to_bytes(self) -> bytes:
+        """As ``.npz``, for the database."""
+        out = io.BytesIO()
+        np.savez(out, **self._arrays())  # type: ignore[arg-type]
+        return out.getvalue()
+
+    @property
+    def digest(self) -> str:
+        """Hash (12 hex digits) of all its numbers."""
+        hasher = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            hasher.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return hasher.hexdigest()[:12]
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        own = {"source": self.source, "target": self.target, "shift": np.float64(self.shift), "expected": self.expected}
+        return {**self.projection.arrays(), **{f"head.{name}": np.asarray(array) for name, array in own.items()}}
+
+    @classmethod
+    def load(cls, file: Path | bytes, cards: Sequence[EncoderCard]) -> Head:
+        """Read what ``to_bytes`` gave, for the same encoders.
+
+        Raises:
+            StaleIndexError: It is gone or not what was written.
+        """
+        try:
+            with np.load(io.BytesIO(file) if isinstance(file, bytes) else file) as arrays:
+                projection = Projection.of_arrays(arrays, cards)
+                own = [arrays[f"head.{name}"] for name in ("source", "target", "shift", "expected")]
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            where = "a learned relation" if isinstance(file, bytes) else file
+            raise StaleIndexError(f"{where} cannot be read ({error}); learn it anew with: simkin learn") from None
+        return cls(projection, own[0], own[1], float(own[2]), own[3])
+
+
+def expected_parts(head: Head, facets: Vectors, seed: int = 0) -> NDArray[np.float32]:
+    """Each facet's part of the squared distance of two items at random, on average.
+
+    Args:
+        head: Its ``expected`` is not looked at.
+        facets: Projected facets of items, float32, shape ``(n, d)``.
+
+    Returns:
+        float32, shape ``(facets,)``.
+    """
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, len(facets), (2, 4096))
+    whole = facets[left] @ head.source - facets[right] @ head.target
+    parts = [
+        np.einsum(
+            "ij,ij->i",
+            whole,
+            facets[left][:, part.own] @ head.source[part.own] - facets[right][:, part.own] @ head.target[part.own],
+        ).mean()
+        for part in head.projection.parts
+    ]
+    return np.asarray(parts, np.float32)
