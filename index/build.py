@@ -27,6 +27,7 @@ from index.generations import (
     new_generation,
     read_manifest,
 )
+from index.learned import head_of
 from index.projection import fit_projection
 from index.relations import Relation
 from index.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
@@ -191,7 +192,7 @@ def _build_facets(
 def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: float) -> SpaceRecord:
     """Lay the rows of one learned relation out."""
     folder.mkdir()
-    names, head = catalog.head(relation.name)
+    names, head = head_of(catalog, relation.name)
     held = catalog.encoders()
     encoders = {name: held[name] for name in names}
     keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])

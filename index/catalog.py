@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
-from index.head import Head
 from index.lock import writer_lock
 from index.relations import RELATIONS, Relation
 from index.schema import DATABASE, FORMAT_VERSION, SCHEMA
@@ -235,40 +234,6 @@ class Catalog:
         if name not in relations:
             raise UnknownNameError.of("relation", name, relations)
         return relations[name]
-
-    def hold_relation(self, relation: Relation, encoders: Sequence[str], head: Head, report: str) -> None:
-        """Keep a learned relation, in place of one of its name, inside the caller's transaction.
-
-        Args:
-            relation: Its ``head`` is that of ``head.digest``.
-            encoders: Names of those it was fitted on, in order.
-            report: JSON of how it was judged.
-        """
-        held = self.encoders()
-        fingerprints = {name: held[name].card.fingerprint for name in encoders}
-        self.connection.execute(
-            "INSERT OR REPLACE INTO learned VALUES (?,?,?,?,?,?,?,?,datetime('now'))",
-            (
-                relation.name, relation.modalities[0], relation.rule, relation.why, relation.head,
-                json.dumps(fingerprints), head.to_bytes(), report,
-            ),
-        )  # fmt: skip
-        self.next_sequence()
-
-    def head(self, name: str) -> tuple[tuple[str, ...], Head]:
-        """The encoders and the fitted maps of a learned relation.
-
-        Raises:
-            UnknownNameError: No relation of this name was learned.
-            StaleIndexError: It cannot be read.
-        """
-        row = self.connection.execute("SELECT encoders, head FROM learned WHERE name=?", (name,)).fetchone()
-        if row is None:
-            known = [found for (found,) in self.connection.execute("SELECT name FROM learned")]
-            raise UnknownNameError.of("learned relation", name, known)
-        names = tuple(json.loads(row[0]))
-        held = self.encoders()
-        return names, Head.load(bytes(row[1]), [held[encoder].card for encoder in names])
 
     # Items
 

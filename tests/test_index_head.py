@@ -14,6 +14,7 @@ import pytest
 from index.build import raw_vectors
 from index.errors import StaleIndexError, UnknownNameError
 from index.head import Head, expected_parts
+from index.learned import hold_relation
 from index.relations import Relation
 from index.rows import LearnedSpace
 
@@ -35,7 +36,7 @@ def learn(made: Any, head: Head, rule: Any = "any", name: str = "goes-with") -> 
     """Keep a head as a relation, and build."""
     relation = Relation(name, {}, rule, ("image",), "Made up.", head.digest)
     with made.catalog.connection:
-        made.catalog.hold_relation(relation, ["builtin-image"], head, "{}")
+        hold_relation(made.catalog, relation, ["builtin-image"], head, "{}")
     made.build()
     return relation
 
@@ -155,7 +156,7 @@ def test_a_relation_that_is_not_built_yet_says_so(make_catalog: Callable[[], Any
     head = make_head(made, symmetric=True)
     relation = Relation("new", {}, "any", ("image",), "Made up.", head.digest)
     with made.catalog.connection:
-        made.catalog.hold_relation(relation, ["builtin-image"], head, "{}")
+        hold_relation(made.catalog, relation, ["builtin-image"], head, "{}")
     with pytest.raises(StaleIndexError, match="learned a moment ago"):
         reader.query("item-0-00001", relation="new")
     made.build()
