@@ -12,7 +12,7 @@ collocation extraction", GSCL 2009):
     npmi(i, j) = ln(p(i, j) / (p(i) p(j))) / -ln p(i, j)
 
 with p from the weights above. A pair stays when each of the two is among the other's strongest, so no item
-keeps more than the cap.
+keeps more than the cap. Equal scores are decided by weight, then by a lot that both draw alike.
 
 Memory is bounded by the number of different items and by what is kept: events are sorted by SQLite, pairs are
 summed bucket by bucket, both in temporary files.
@@ -284,13 +284,21 @@ def _strongest(sums: _PairSums, cap: int, reading: Reading) -> Iterator[tuple[in
 def _top(
     keys: NDArray[np.int64], weights: NDArray[np.float64], strength: NDArray[np.float64], cap: int
 ) -> NDArray[np.intp]:
-    """Positions of each first item's ``cap`` strongest partners, by score, then weight, then first appearance."""
+    """Positions of each first item's ``cap`` strongest partners, by score, then weight; both decide ties alike."""
     firsts, seconds = keys >> 32, keys & 0xFFFFFFFF
-    scores = npmi(weights, strength[firsts], strength[seconds], float(strength.sum()))
-    order = np.lexsort((seconds, -weights, -scores, firsts))
+    scores = npmi(weights, strength[firsts], strength[seconds], float(strength.sum())).round(9)  # sums are inexact
+    order = np.lexsort((_lots(firsts, seconds), -weights.round(9), -scores, firsts))
     ranked = firsts[order]
     starts = np.searchsorted(ranked, ranked)  # where each position's item begins
     return order[np.arange(len(order)) - starts < cap]
+
+
+def _lots(firsts: NDArray[np.int64], seconds: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A lot for each unordered pair, so that ties fall evenly on all items (the finalizer of MurmurHash3)."""
+    lots = ((np.minimum(firsts, seconds) << 32) | np.maximum(firsts, seconds)).astype(np.uint64)
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        lots = (lots ^ (lots >> np.uint64(33))) * np.uint64(factor)
+    return lots ^ (lots >> np.uint64(33))
 
 
 def npmi(

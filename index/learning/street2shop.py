@@ -7,6 +7,7 @@ ICCV 2015.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ BLOCK = 1 << 16
 
 LONGEST = 1 << 20
 """Longest single entry, in characters."""
+
+_SPACE = re.compile(r"[\s,]*")
 
 
 def read_street2shop(path: Path, reading: Reading, *, digits: int = 9) -> Iterator[Edge]:
@@ -91,28 +94,24 @@ def stream_list(path: Path) -> Iterator[Any]:
     """
     decoder = json.JSONDecoder()
     with reading_errors(path), open_text(path) as file:
-        rest = file.read(BLOCK).lstrip()
-        if not rest.startswith("["):
-            raise InputError(f"{path} is no JSON list: expected '[', found {rest[:20]!r}")
-        rest, ended = rest[1:], False
+        held = file.read(BLOCK).lstrip()
+        if not held.startswith("["):
+            raise InputError(f"{path} is no JSON list: expected '[', found {held[:20]!r}")
+        start, ended = 1, False
         while True:
-            rest = rest.lstrip(" \t\r\n,")
-            if rest.startswith("]"):
+            start = _SPACE.match(held, start).end()  # type: ignore[union-attr]  # it matches even nothing
+            if held.startswith("]", start):
                 return
+            problem = "it ends without ']'"
             try:
-                entry, end = decoder.raw_decode(rest)
+                entry, end = decoder.raw_decode(held, start)
             except (ValueError, RecursionError) as error:
-                more = "" if ended or len(rest) > LONGEST else file.read(BLOCK)
-                ended = not more
-                if ended:
-                    raise InputError(f"{path} is damaged or cut off after {rest[:40]!r} ({error})") from None
-                rest += more
-                continue
-            if end == len(rest) and not ended:  # a number may go on in the next block
-                more = file.read(BLOCK)
-                ended = not more
-                rest += more
-                if more:
-                    continue
-            yield entry
-            rest = rest[end:]
+                problem, end = str(error), len(held)
+            if end == len(held) and not ended:  # an entry may go on in the next block, even a number
+                more = file.read(BLOCK) if end - start <= LONGEST else ""
+                held, start, ended = held[start:] + more, 0, not more
+            elif end == len(held):
+                raise InputError(f"{path} is damaged or cut off at {held[start : start + 40]!r}: {problem}")
+            else:
+                yield entry
+                start = end
