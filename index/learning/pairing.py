@@ -40,10 +40,10 @@ from index.learning.edges import Edge, Event, Reading
 MOST_PAIRED = 2_000
 """Largest group that may be paired in full: 2 million pairs."""
 
-FOLD_PAIRS = 2_000_000
+FOLD_PAIRS = 1_000_000
 """Pairs that are collected before equal ones are summed."""
 
-HELD_PAIRS = 8_000_000
+HELD_PAIRS = 2_000_000
 """Different pairs that are held in memory before they are spilled to files."""
 
 BUCKETS = 64
