@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from index.errors import InputError, UnknownNameError
+from index.errors import InputError, SimkinError, UnknownNameError
 from index.learning.amazon import read_image_features, read_meta, read_reviews
 from index.learning.edges import Edge, Event, Reading
 from index.learning.formats import FORMATS, detect_format, read_edges
@@ -279,3 +283,29 @@ def test_what_cannot_be_told_is_refused_with_the_choices(write: Write, tmp_path:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no playlists"):
         list(read_edges(tmp_path / "empty"))
+
+
+NAMES = {
+    "pairs": "e.csv", "baskets": "e.jsonl", "sequences": "e.parquet", "playlists": "e.m3u",
+    "street2shop": "train_pairs_e.json",
+}  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(FORMATS), st.binary(max_size=80) | st.text(max_size=60).map(str.encode), st.booleans())
+@example("pairs", b"source,target,weight\n\x00,\x00,1\n", False)
+@example("baskets", b'{"group": "\\ud800", "item": {}}', True)
+@example("movielens", b"1::2::3::1e400", False)
+@example("amazon-meta", b"{'asin': 'x', 'related': 1}", False)
+@example("street2shop", b'[{"photo": 1e400, "product": 1}]', False)
+def test_no_content_breaks_a_reader(format: str, content: bytes, gzipped: bool) -> None:
+    """Anything is either read or refused on purpose."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / NAMES.get(format, "e.txt")
+        path.write_bytes(gzip.compress(content) if gzipped else content)
+        (Path(folder) / "retrieval_e.json").write_bytes(content)
+        for named in (format, ""):
+            edges: list[Edge] = []
+            with contextlib.suppress(SimkinError):
+                edges = list(read_edges(path, format=named))
+            assert all(edge.weight > 0 and edge.source and edge.target for edge in edges)

@@ -167,6 +167,14 @@ def test_no_weight_is_lost(drawn: list[tuple[int, int, int, str]], directed: boo
     assert report.kept + report.duplicates + report.self_loops == len(drawn)
 
 
+def test_extreme_weights_stay_weights() -> None:
+    """What float32 cannot hold becomes the nearest that it can."""
+    extremes = [Edge("a", "b", 1e308), Edge("a", "b", 1e308), Edge("a", "c", 1e-300)]
+    edges, _ = resolve_edges(extremes, NUMBERS)
+    assert np.isfinite(edges.weights).all()
+    assert (edges.weights > 0).all()
+
+
 def test_keys_become_rows() -> None:
     """In whatever order keys stand; edges to items without a row go."""
     edges = EdgeArrays(

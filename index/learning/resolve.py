@@ -240,7 +240,9 @@ def _merged(
     first, second, users = first[order], second[order], users[order]
     same = (first[1:] == first[:-1]) & (second[1:] == second[:-1]) & (users[1:] == users[:-1])
     starts = np.flatnonzero(np.concatenate([[True], ~same]))
-    sums = np.add.reduceat(np.frombuffer(weights, np.float64)[order], starts)
+    with np.errstate(over="ignore"):
+        sums = np.add.reduceat(np.frombuffer(weights, np.float64)[order], starts)
+    sums = sums.clip(np.finfo(np.float32).tiny, np.finfo(np.float32).max)  # above 0 and finite as float32, too
     pairs = np.column_stack([first[starts], second[starts]])
     return EdgeArrays(pairs, sums.astype(np.float32), users[starts].astype(np.int64), names)
 
