@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,19 @@ def test_pairs_read_from_parquet(tmp_path: Path) -> None:
     assert list(read_pairs(path, Reading())) == [Edge("1", "x", 0.5), Edge("2", "y", 1.0)]
 
 
+@pytest.fixture
+def tokyo() -> Iterator[None]:
+    """A clock that is nine hours ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
 def test_groups_are_baskets_without_time_and_sequences_with_it(write: Write) -> None:
-    """Times are numbers or dates; dates without zone are UTC."""
+    """Times are numbers or dates; dates without zone are UTC, wherever they are read."""
     baskets = write("b.csv", "group,item\ng,a\ng,b\n")
     assert table_kind(baskets) == "baskets"
     assert list(read_events(baskets, Reading())) == [Event("g", "a"), Event("g", "b")]

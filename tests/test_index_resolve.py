@@ -71,6 +71,7 @@ def test_what_is_left_out_is_counted_and_listed() -> None:
         ("rock/01.mp3", "rock/01.mp3"),
         ("music/jazz/01.flac", "jazz/01.mp3"),
         ("hats/17.jpg", None),
+        ("s/17.jpg", None),
         ("01.mp3", None),
         ("01", None),
         ("7.jpg", None),
