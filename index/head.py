@@ -20,18 +20,20 @@ from index.types import EncoderCard, Vector, Vectors
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A fitted relation: P(j answers i) = 1 / (1 + exp(‖xᵢA − xⱼB‖² − c)).
+    """A fitted relation: P(j answers i) = 1 / (1 + exp(‖xᵢA + b − xⱼB‖² − c)).
 
-    McAuley, Targett, Shi & van den Hengel (SIGIR 2015), eq. 3–5, with A = B for symmetric relations. A head
+    McAuley, Targett, Shi & van den Hengel (SIGIR 2015), eq. 3–5, with A = B and b = 0 where neither side is
+    different from the other; otherwise He, Packer & McAuley (ICDM 2016), see ``index.learning.asymmetric``. A head
     brings the facet spaces it was fitted in, so that a catalog that grows moves nothing under it.
 
-    A projected row is ``[xB, ‖xB‖²]``, followed by ``xA`` when the maps differ; the question to it is
-    ``[2xA, −1]``, followed by zeros: their product is ``‖xᵢA‖² − ‖xᵢA − xⱼB‖²``, so ordinary search serves it.
+    A projected row is ``[xB, ‖xB‖²]``, followed by ``a = xA + b`` when the maps differ; the question to it is
+    ``[2a, −1]``, followed by zeros: their product is ``‖aᵢ‖² − ‖aᵢ − xⱼB‖²``, so ordinary search serves it.
 
     Attributes:
         projection: From encoders' vectors to facets.
         source: A, float32, shape ``(d, K)``: of who is asked about.
         target: B, likewise: of who answers.
+        offset: b, float32, shape ``(K,)``.
         shift: c: the squared distance at which a link is as likely as not.
         expected: Each facet's part of the squared distance of two items at random. float32, shape ``(facets,)``.
     """
@@ -39,6 +41,7 @@ class Head:
     projection: Projection
     source: NDArray[np.float32]
     target: NDArray[np.float32]
+    offset: NDArray[np.float32]
     shift: float
     expected: NDArray[np.float32]
 
@@ -50,7 +53,7 @@ class Head:
     @property
     def symmetric(self) -> bool:
         """Whether it asks the same of both sides."""
-        return bool(np.array_equal(self.source, self.target))
+        return bool(np.array_equal(self.source, self.target)) and not self.offset.any()
 
     @property
     def width(self) -> int:
@@ -74,11 +77,11 @@ class Head:
         found[:, : self.rank] = facets @ self.target
         found[:, self.rank] = np.einsum("ij,ij->i", found[:, : self.rank], found[:, : self.rank])
         if not self.symmetric:
-            found[:, self.rank + 1 :] = facets @ self.source
+            found[:, self.rank + 1 :] = facets @ self.source + self.offset
         return found
 
     def asked(self, rows: Vectors) -> Vectors:
-        """Where rows stand when they are asked about, xA: float32, ``(…, width)`` → ``(…, K)``."""
+        """Where rows stand when they are asked about, xA + b: float32, ``(…, width)`` → ``(…, K)``."""
         return rows[..., : self.rank] if self.width == self.rank + 1 else rows[..., self.rank + 1 :]
 
     def combine(self, rows: Vectors, weights: NDArray[np.float32]) -> Vector:
@@ -126,8 +129,8 @@ class Head:
     def shares(self, asked: Vectors, answers: Vectors) -> NDArray[np.float64]:
         """How much each facet brought two items closer than items at random are.
 
-        The squared distance is a sum over facets of ``(xᵢA − xⱼB)·(xᵢA − xⱼB)_facet``; a facet's share is how
-        far its part stays below what is expected, over the sum of all that do.
+        The squared distance ``‖δ‖²``, ``δ = xᵢA + b − xⱼB``, is a sum over facets of ``δ·δ_facet`` (and of ``δ·b``);
+        a facet's share is how far its part stays below what is expected, over the sum of all that do.
 
         Args:
             asked: Facets, projected, of one item: float32, shape ``(d,)``.
@@ -136,7 +139,7 @@ class Head:
         Returns:
             float64, shape ``(n, facets)``; rows sum to 1, or are 0 when no facet speaks for it.
         """
-        whole = asked @ self.source - answers @ self.target
+        whole = asked @ self.source + self.offset - answers @ self.target
         gains = np.empty((len(answers), len(self.projection.parts)))
         for at, part in enumerate(self.projection.parts):
             own = asked[part.own] @ self.source[part.own] - answers[:, part.own] @ self.target[part.own]
@@ -161,7 +164,13 @@ class Head:
         return hasher.hexdigest()[:12]
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        own = {"source": self.source, "target": self.target, "shift": np.float64(self.shift), "expected": self.expected}
+        own = {
+            "source": self.source,
+            "target": self.target,
+            "offset": self.offset,
+            "shift": np.float64(self.shift),
+            "expected": self.expected,
+        }
         return {**self.projection.arrays(), **{f"head.{name}": np.asarray(array) for name, array in own.items()}}
 
     @classmethod
@@ -174,11 +183,11 @@ class Head:
         try:
             with np.load(io.BytesIO(file) if isinstance(file, bytes) else file) as arrays:
                 projection = Projection.of_arrays(arrays, cards)
-                own = [arrays[f"head.{name}"] for name in ("source", "target", "shift", "expected")]
+                own = [arrays[f"head.{name}"] for name in ("source", "target", "offset", "shift", "expected")]
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             where = "a learned relation" if isinstance(file, bytes) else file
             raise StaleIndexError(f"{where} cannot be read ({error}); learn it anew with: simkin learn") from None
-        return cls(projection, own[0], own[1], float(own[2]), own[3])
+        return cls(projection, own[0], own[1], own[2], float(own[3]), own[4])
 
 
 def expected_parts(head: Head, facets: Vectors, seed: int = 0) -> NDArray[np.float32]:
@@ -193,7 +202,7 @@ def expected_parts(head: Head, facets: Vectors, seed: int = 0) -> NDArray[np.flo
     """
     rng = np.random.default_rng(seed)
     left, right = rng.integers(0, len(facets), (2, 4096))
-    whole = facets[left] @ head.source - facets[right] @ head.target
+    whole = facets[left] @ head.source + head.offset - facets[right] @ head.target
     parts = [
         np.einsum(
             "ij,ij->i",

@@ -97,4 +97,28 @@ CREATE TABLE learned (
     report   TEXT NOT NULL,                -- JSON: how it was judged
     created  TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- What goes with what, as the owner's behaviour data says; all edges of a relation are replaced at once.
+CREATE TABLE edge_relations (
+    relation INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE edge_users (
+    relation INTEGER NOT NULL REFERENCES edge_relations ON DELETE CASCADE,
+    user     INTEGER NOT NULL,             -- 0, 1, … within a relation
+    name     TEXT NOT NULL,
+    PRIMARY KEY (relation, user)
+) WITHOUT ROWID;
+
+CREATE TABLE edges (
+    relation INTEGER NOT NULL REFERENCES edge_relations ON DELETE CASCADE,
+    source   INTEGER NOT NULL REFERENCES items ON DELETE CASCADE,
+    target   INTEGER NOT NULL REFERENCES items ON DELETE CASCADE,
+    user     INTEGER NOT NULL,             -- of edge_users; -1 where nobody is named
+    weight   REAL NOT NULL CHECK (weight > 0),
+    PRIMARY KEY (relation, source, target, user)
+) WITHOUT ROWID;
+CREATE INDEX edges_by_source ON edges (source);
+CREATE INDEX edges_by_target ON edges (target);
 """

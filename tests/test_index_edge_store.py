@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from index.errors import InputError
-from index.learning.edge_store import EDGE_SCHEMA, count_edges, delete_edges, read_edges_of, write_edges
+from index.learning.edge_store import count_edges, delete_edges, read_edges_of, write_edges
 from index.learning.edges import EdgeArrays
 from index.schema import SCHEMA
 
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "catalog.db"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA synchronous=OFF")
-        database.executescript(SCHEMA + ("" if "edge_relations" in SCHEMA else EDGE_SCHEMA))
+        database.executescript(SCHEMA)
         database.execute("INSERT INTO sources VALUES (1, x'2f', 'folder', NULL)")
         rows = [(key, f"i{key}") for key in range(1, 6)]
         database.executemany("INSERT INTO items VALUES (?, ?, 1, NULL, '{}', x'00', 1)", rows)

@@ -28,7 +28,8 @@ def make_head(made: Any, *, symmetric: bool, seed: int = 3) -> Head:
     source, target = rng.normal(0, 0.5, (2, projection.dim, RANK)).astype(np.float32)
     if symmetric:
         target = source
-    head = Head(projection, source, target, 2.0, np.zeros(len(projection.parts), np.float32))
+    offset = np.zeros(RANK, np.float32) if symmetric else rng.normal(size=RANK).astype(np.float32)
+    head = Head(projection, source, target, offset, 2.0, np.zeros(len(projection.parts), np.float32))
     return replace(head, expected=expected_parts(head, projection.project(made.points(300, seed=9)[0])))
 
 
@@ -47,7 +48,7 @@ def truth(made: Any, head: Head) -> tuple[list[str], np.ndarray]:
         "SELECT i.id, v.vector FROM items i JOIN media USING (item) JOIN vectors v USING (media) ORDER BY i.id"
     ).fetchall()
     facets = head.projection.project(np.stack([np.frombuffer(row[1], "<f4") for row in found])).astype(float)
-    apart = (facets @ head.source)[:, None] - (facets @ head.target)[None]
+    apart = (facets @ head.source + head.offset)[:, None] - (facets @ head.target)[None]
     return [row[0] for row in found], 1 / (1 + np.exp((apart**2).sum(axis=2) - head.shift))
 
 

@@ -13,33 +13,6 @@ import numpy as np
 from index.errors import InputError
 from index.learning.edges import EdgeArrays
 
-EDGE_SCHEMA = """
--- What goes with what, as the owner's behaviour data says; all edges of a relation are replaced at once.
-CREATE TABLE edge_relations (
-    relation INTEGER PRIMARY KEY,
-    name     TEXT NOT NULL UNIQUE
-);
-
-CREATE TABLE edge_users (
-    relation INTEGER NOT NULL REFERENCES edge_relations ON DELETE CASCADE,
-    user     INTEGER NOT NULL,             -- 0, 1, … within a relation
-    name     TEXT NOT NULL,
-    PRIMARY KEY (relation, user)
-) WITHOUT ROWID;
-
-CREATE TABLE edges (
-    relation INTEGER NOT NULL REFERENCES edge_relations ON DELETE CASCADE,
-    source   INTEGER NOT NULL REFERENCES items ON DELETE CASCADE,
-    target   INTEGER NOT NULL REFERENCES items ON DELETE CASCADE,
-    user     INTEGER NOT NULL,             -- of edge_users; -1 where nobody is named
-    weight   REAL NOT NULL CHECK (weight > 0),
-    PRIMARY KEY (relation, source, target, user)
-) WITHOUT ROWID;
-CREATE INDEX edges_by_source ON edges (source);
-CREATE INDEX edges_by_target ON edges (target);
-"""
-"""Tables to create beside ``items``; deletions follow only on connections with ``PRAGMA foreign_keys=ON``."""
-
 _BLOCK = 50_000
 
 
@@ -49,7 +22,7 @@ def write_edges(connection: sqlite3.Connection, relation: str, edges: EdgeArrays
     Joins the transaction of the caller where there is one, behind a savepoint.
 
     Args:
-        connection: To a database with ``EDGE_SCHEMA``, with foreign keys switched on.
+        connection: To a catalog's database, with foreign keys switched on.
         relation: Name of the relation, made when new.
         edges: Between database keys of items, each (source, target, user) once.
 
@@ -82,7 +55,7 @@ def read_edges_of(connection: sqlite3.Connection, relation: str) -> EdgeArrays:
     """Read all edges of a relation.
 
     Args:
-        connection: To a database with ``EDGE_SCHEMA``.
+        connection: To a catalog's database.
         relation: Name of the relation.
 
     Returns:
