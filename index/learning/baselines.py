@@ -100,7 +100,14 @@ def baselines(
         training: int64, shape ``(m, 2)``: without it nothing is known to be popular.
         categories: int64, shape ``(n,)``, -1 for none; used when there are two at least.
         color: Columns of ``rows`` that hold the colour histogram, when there is one.
+
+    Raises:
+        InputError: The vectors are not finite, or all the same.
     """
+    if not np.isfinite(rows).all():
+        raise InputError("a vector holds an infinite value or NaN; repair or remove it")
+    if (rows == rows[:1]).all():
+        raise InputError("all vectors are the same, so nothing can be told apart by them; describe other items")
     found = [Contender(RANDOM, random_scorer(seed))]
     if training is not None:
         found.append(Contender(POPULAR, popularity_scorer(training, len(rows))))

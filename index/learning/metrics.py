@@ -26,22 +26,6 @@ BUCKETS: dict[str, tuple[int, int | None]] = {"0": (0, 1), "1-2": (1, 3), "3-9":
 """Support: name → training edges an item had, from and below."""
 
 
-def auc(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
-    """Probability that a link scores higher than a non-link; ties count one half (Mann & Whitney 1947).
-
-    Args:
-        positive, negative: Scores, shapes ``(p,)`` and ``(q,)``.
-
-    Raises:
-        InputError: One of them is empty.
-    """
-    if not len(positive) or not len(negative):
-        raise InputError("the AUC needs links and non-links; there are none of one kind")
-    ordered = np.sort(negative)
-    below, upto = np.searchsorted(ordered, positive, "left"), np.searchsorted(ordered, positive, "right")
-    return float((below + upto).sum() / (2.0 * len(positive) * len(negative)))
-
-
 def wins(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 where a link scores higher than its own negative, 0 where lower, one half where equal.
 
@@ -83,13 +67,17 @@ def best_threshold(positive: NDArray[np.floating], negative: NDArray[np.floating
     return float(cuts[np.argmax(rejected - missed)])
 
 
+def hits(ranking: Ranking, k: int, ties: Ties = "expected") -> NDArray[np.float64]:
+    """Whether each right answer is among the first k of its query, 0 to 1: float64, shape of ``ranking.place``."""
+    if ties != "expected":
+        return (_ranks(ranking, ties) <= k).astype(np.float64)
+    found: NDArray[np.float64] = np.clip((k - ranking.above) / ranking.tied, 0, 1)
+    return found
+
+
 def recall(ranking: Ranking, k: int, ties: Ties = "expected") -> NDArray[np.float64]:
     """Share of each query's right answers among its first k: float64, shape ``(q,)``, NaN for queries without any."""
-    if ties == "expected":
-        hits = np.clip((k - ranking.above) / ranking.tied, 0, 1)
-    else:
-        hits = (_ranks(ranking, ties) <= k).astype(np.float64)
-    return _per_query(ranking, hits)
+    return _per_query(ranking, hits(ranking, k, ties))
 
 
 def average_precision(ranking: Ranking, ties: Ties = "expected") -> NDArray[np.float64]:
@@ -144,9 +132,8 @@ def ndcg(ranking: Ranking, k: int = 10, ties: Ties = "expected") -> NDArray[np.f
         values = np.where(ranks <= k, 1.0 / np.log2(1.0 + ranks), 0.0)
     counts = _counts(ranking)
     best = gains[np.minimum(counts, k)]
-    found: NDArray[np.float64] = np.divide(
-        _sums(ranking, values), best, out=np.full(len(counts), np.nan), where=counts > 0
-    )
+    none = np.full(len(counts), np.nan)
+    found: NDArray[np.float64] = np.divide(_sums(ranking, values), best, out=none, where=counts > 0)
     return found
 
 
@@ -173,9 +160,9 @@ def label_precision(
         answerable: bool, shape ``(q,)``: queries whose label another candidate carries; the others are NaN.
     """
     top = ranking.top[:, :k]
-    hits = ((labels[top] == labels[ranking.queries][:, None]) & (top >= 0)).sum(axis=1)
+    right = ((labels[top] == labels[ranking.queries][:, None]) & (top >= 0)).sum(axis=1)
     listed = np.maximum((top >= 0).sum(axis=1), 1)
-    return np.where(answerable, hits / listed, np.nan)
+    return np.where(answerable, right / listed, np.nan)
 
 
 def support_bucket(degrees: NDArray[np.int64]) -> NDArray[np.str_]:

@@ -124,7 +124,7 @@ def rank(scorer: Scorer, questions: Questions, *, k: int, seed: int) -> Ranking:
                 standings.append(standing[:, order])
         for row in range(stop - start):
             listed = np.flatnonzero((scores[row] >= best[row]) & allowed[row])
-            shuffled = chance(queries[start + row], candidates[listed])
+            shuffled = chance(queries[start + row : start + row + 1], candidates[listed])
             listed = listed[np.lexsort((shuffled, -scores[row, listed]))[:k]]
             top[start + row, : len(listed)] = candidates[listed]
     asked = np.concatenate([np.zeros(0, np.int64), *places])
@@ -189,7 +189,7 @@ class _Lookup:
         low, high = np.searchsorted(self.places, [start, stop])
         places = self.places[low:high]
         firsts = np.flatnonzero(np.diff(places, prepend=-1))
-        for first, last in zip(firsts, [*firsts[1:], len(places)], strict=True):
+        for first, last in zip(firsts, [*firsts, len(places)][1:], strict=True):
             yield int(places[first]), self.columns[low + first : low + last]
 
 
