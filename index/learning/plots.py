@@ -46,6 +46,7 @@ def bars(title: str, groups: Sequence[str], series: Sequence[tuple[str, Sequence
     top = _round_up(max((bar[2] for _, found in series for bar in found if bar), default=0.0))
     room = (WIDTH - LEFT - RIGHT) / max(1, len(groups))
     width = room * 0.8 / max(1, len(series))
+    base = _height(0, top)
     body = [_axes(top)]
     for at, group in enumerate(groups):
         body.append(_text(LEFT + (at + 0.5) * room, HEIGHT - BOTTOM + 18, group, "middle"))
@@ -56,7 +57,7 @@ def bars(title: str, groups: Sequence[str], series: Sequence[tuple[str, Sequence
                 x = LEFT + at * room + 0.1 * room + number * width
                 value, low, high = (_height(one, top) for one in bar)
                 marks.append(
-                    f'<rect x="{x:.1f}" y="{value:.1f}" width="{width * 0.9:.1f}" height="{_height(0, top) - value:.1f}"/>'
+                    f'<rect x="{x:.1f}" y="{value:.1f}" width="{width * 0.9:.1f}" height="{base - value:.1f}"/>'
                     f'<path class="error" d="M{x + width * 0.45:.1f},{low:.1f}V{high:.1f}"/>'
                 )
         body.append(f'<g class="s{number}"><title>{escape(name)}</title>{"".join(marks)}</g>')
