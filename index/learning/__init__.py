@@ -1,1 +1,1 @@
-"""Relations fitted to the owner's own behaviour data: reading it, learning from it, and judging what was learned."""
+"""Learned relations: behaviour data in, fitted maps out, judged on what was held out."""
