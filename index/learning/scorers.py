@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InputError
+from index.relations import CandidateRule
 from index.spaces import unit_rows
 from index.types import Vectors
 
@@ -22,6 +23,9 @@ Row numbers are int64 and broadcast as numpy's arrays do: ``(m,)`` with ``(m,)``
 
 PAIRS = 1 << 14
 """Pairs scored at once."""
+
+BARRED = 1e6
+"""Taken off the score of whoever may not answer: more than scores differ by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,26 @@ def link_scorer(sources: Vectors, targets: Vectors, shift: float) -> Scorer:
         return found
 
     return score
+
+
+def under_rule(contender: Contender, rule: CandidateRule, categories: NDArray[np.int64]) -> Contender:
+    """The same, but whom its rule lets not answer scores below everybody.
+
+    Args:
+        categories: int64, shape ``(n,)``, -1 for none: who has none is answered by all.
+    """
+    if rule == "any":
+        return contender
+
+    def score(queries: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        own, other = categories[queries], categories[candidates]
+        barred = (own >= 0) & ((own != other) if rule == "same category" else (own == other))
+        found: NDArray[np.float32] = (contender.score(queries, candidates) - np.where(barred, BARRED, 0)).astype(
+            np.float32
+        )
+        return found
+
+    return replace(contender, score=score)
 
 
 def score_pairs(scorer: Scorer, pairs: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,6 +14,8 @@ VERBS = {
     "index": "index",
     "query": "query",
     "embed": "embed",
+    "learn": "learn",
+    "evaluate": "evaluate",
     "info": "info",
     "failures": "failures",
     "verify": "verify",

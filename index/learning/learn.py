@@ -1,0 +1,299 @@
+"""Learning a relation: edges in, a head out, if it beats what was there on edges held out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.build import build_if_needed
+from index.catalog import Catalog
+from index.errors import InputError
+from index.head import Head, expected_parts
+from index.learned import hold_relation
+from index.learning.asymmetric import fit_asymmetric
+from index.learning.dataset import Dataset, dataset_of
+from index.learning.edge_store import read_edges_of, write_edges
+from index.learning.edges import EdgeArrays, Reading
+from index.learning.formats import read_edges
+from index.learning.gate import GateResult, Trial, judge
+from index.learning.lowrank import RANKS, fit_low_rank
+from index.learning.pairing import Pairing
+from index.learning.resolve import ResolveReport, resolve_edges
+from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
+from index.learning.splits import Pairs, cold_split, warm_split
+from index.relations import RELATIONS, CandidateRule, Relation
+
+ALWAYS_THERE = "similar"
+"""The plain neighbour, asked of pictures and sounds alike: nothing learned takes its place."""
+
+SAME_CATEGORY = 0.5
+"""Share of the negatives drawn from the right answer's own category, where there are categories: told from them
+alone, a relation would learn the categories."""
+
+LEAN = 0.8
+"""Share of edges inside categories, or between them, from which the relation answers there alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnOptions:
+    """What learning may be told.
+
+    Attributes:
+        relation: Name of what is learned; that of a built-in relation takes its place in this catalog.
+        format: Of the edges, one of ``index.learning.formats.FORMATS``; empty: told from the file.
+        directed: What goes with a camera is a case; a case is not asked for a camera.
+        rule: Who may answer; ``None`` takes that of the built-in relation of this name, or follows the edges.
+        ranks: Dimensions to choose from.
+        pairing: How pairs are made of baskets, sessions and playlists.
+        force: Save it even if it does not pass; recorded with it.
+        seed: Of splits, negatives and fits.
+    """
+
+    relation: str
+    format: str = ""
+    directed: bool = False
+    rule: CandidateRule | None = None
+    ranks: tuple[int, ...] = RANKS
+    pairing: Pairing = field(default_factory=Pairing)
+    force: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReport:
+    """What came of learning.
+
+    Attributes:
+        relation: Its name.
+        saved: Whether the catalog has it now.
+        forced: Whether it was saved without passing.
+        gate: How it was judged.
+        rank: Dimensions of the space it compares in.
+        edges: Edges that were learned from and judged by.
+        items: Items in the catalog that it answers with.
+        rule: Who may answer.
+        read: What reading met and left out; ``None`` when the catalog's own edges were used.
+        resolved: What became of the edges; likewise.
+        seconds: Duration.
+    """
+
+    relation: str
+    saved: bool
+    forced: bool
+    gate: GateResult
+    rank: int
+    edges: int
+    items: int
+    rule: CandidateRule
+    read: Reading | None
+    resolved: ResolveReport | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return {
+            "event": "learned",
+            "relation": self.relation,
+            "saved": self.saved,
+            "forced": self.forced,
+            "rank": self.rank,
+            "edges": self.edges,
+            "items": self.items,
+            "rule": self.rule,
+            "seconds": self.seconds,
+            "read": asdict(self.read) if self.read else None,
+            "resolved": asdict(self.resolved) if self.resolved else None,
+            "gate": self.gate.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Maps:
+    """What both kinds of fit come to."""
+
+    source: NDArray[np.float32]
+    target: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    shift: float
+
+
+def learn(
+    catalog: Catalog,
+    source: Path | None,
+    options: LearnOptions,
+    on_progress: Callable[[str], None] = lambda _stage: None,
+) -> LearnReport:
+    """Fit a relation to edges, judge it on edges held out, and save it if it passes.
+
+    It is fitted three times: on the training edges of a warm and of a cold split, to be judged on the rest, and
+    then on all edges, with the dimensions that the warm one chose, to be saved.
+
+    Args:
+        source: Behaviour data, see ``index.learning.formats.read_edges``; ``None`` learns anew from the edges that
+            the catalog keeps of this relation.
+        on_progress: Told what is being done.
+
+    Raises:
+        InputError: The edges cannot be read, none is left, or nothing can be learned or judged by them; nothing is
+            saved.
+        UnknownNameError: There is no such format.
+        LockedError: Another process is writing.
+        StorageError: The disk is full or failing.
+    """
+    started = time.monotonic()
+    if options.relation == ALWAYS_THERE or not options.relation.replace("-", "").replace("_", "").isalnum():
+        raise InputError(
+            f"{options.relation!r} cannot be learned; name the relation with letters, digits and dashes, and leave "
+            f"{ALWAYS_THERE!r} as the plain neighbour"
+        )
+    with catalog.writing():
+        on_progress("reading edges")
+        edges, reading, resolved = _edges(catalog, source, options)
+        data = dataset_of(catalog, edges)
+        rule = options.rule or _rule_of(options.relation, data)
+        gate, rank = _judged(data, rule, options, on_progress)
+        saved = gate.passed or options.force
+        if saved:
+            on_progress("fitting all edges")
+            head = _head(data, _fit(data, data.edges.pairs, None, (rank,), options), options.seed)
+            why = f"Learned from {len(data.edges.pairs):,} links; {gate.sentence}."
+            relation = Relation(options.relation, {}, rule, (data.modality,), why, head.digest)
+            report = {"gate": gate.to_json(), "forced": options.force and not gate.passed}
+            with catalog.connection:
+                write_edges(catalog.connection, options.relation, edges)
+                hold_relation(catalog, relation, data.encoders, head, json.dumps(report))
+            on_progress("building")
+            build_if_needed(catalog)
+    return LearnReport(
+        relation=options.relation,
+        saved=saved,
+        forced=saved and not gate.passed,
+        gate=gate,
+        rank=rank,
+        edges=len(data.edges.pairs),
+        items=len(data.keys),
+        rule=rule,
+        read=reading,
+        resolved=resolved,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def forget(catalog: Catalog, relation: str) -> None:
+    """Drop a learned relation; a built-in one of its name answers again. Its edges stay.
+
+    Raises:
+        InputError: No relation of this name was learned.
+        LockedError, StorageError: As ``learn``.
+    """
+    with catalog.writing():
+        with catalog.connection:
+            if not catalog.connection.execute("DELETE FROM learned WHERE name=?", (relation,)).rowcount:
+                raise InputError(f"no relation named {relation!r} was learned in this catalog")
+            catalog.next_sequence()
+        build_if_needed(catalog)
+
+
+def _edges(
+    catalog: Catalog, source: Path | None, options: LearnOptions
+) -> tuple[EdgeArrays, Reading | None, ResolveReport | None]:
+    """Edges between database keys."""
+    if source is None:
+        kept = read_edges_of(catalog.connection, options.relation)
+        if not len(kept.pairs):
+            raise InputError(f"the catalog keeps no edges of {options.relation!r}; name a file of them")
+        return kept, None, None
+    numbers = dict(catalog.connection.execute("SELECT id, item FROM items"))
+    reading = Reading()
+    found = read_edges(source, format=options.format, pairing=options.pairing, reading=reading)
+    edges, resolved = resolve_edges(found, numbers, relation=options.relation, directed=options.directed)
+    return edges, reading, resolved
+
+
+def _rule_of(name: str, data: Dataset) -> CandidateRule:
+    if name in RELATIONS:
+        return RELATIONS[name].rule
+    if data.crossing >= LEAN:
+        return "other category"
+    inside = (data.categories >= 0).any() and data.crossing <= 1 - LEAN
+    return "same category" if inside else "any"
+
+
+def _judged(
+    data: Dataset, rule: CandidateRule, options: LearnOptions, on_progress: Callable[[str], None]
+) -> tuple[GateResult, int]:
+    """Fit on the training edges of two splits, and judge on the others; also the dimensions chosen."""
+    splits = [
+        split(data.rows, data.edges.pairs, seed=options.seed, groups=data.groups, categories=data.categories)
+        for split in (warm_split, cold_split)
+    ]
+    trials = []
+    ranks = options.ranks
+    for split in splits:
+        on_progress(f"fitting the {split.kind} split")
+        maps = _fit(data, split.train, split.validation, ranks, options)
+        ranks = (maps.source.shape[1],)
+        contenders = (_learned(data, maps), _unlearned(data, options.relation))
+        trials.append(Trial(split, *(under_rule(one, rule, data.categories) for one in contenders)))
+    on_progress("judging")
+    gate = judge(*trials, seed=options.seed, categories=data.categories, groups=data.groups)
+    return gate, ranks[0]
+
+
+def _fit(data: Dataset, pairs: Pairs, validation: Pairs | None, ranks: Sequence[int], options: LearnOptions) -> _Maps:
+    known = bool((data.categories >= 0).any())
+    usable = tuple(rank for rank in ranks if rank <= min(data.rows.shape[1], len(data.rows) - 1))
+    fit = fit_asymmetric if options.directed else fit_low_rank
+    found: Any = fit(
+        data.rows,
+        pairs,
+        weights=_weights(data, pairs),
+        validation=validation if validation is not None and len(validation) else None,
+        categories=data.categories if known else None,
+        same_category=SAME_CATEGORY if known else 0.0,
+        ranks=usable or (min(data.rows.shape[1], len(data.rows) - 1),),
+        seed=options.seed,
+    )
+    if options.directed:
+        return _Maps(found.source, found.target, found.offset, found.shift)
+    return _Maps(found.matrix, found.matrix, np.zeros(found.matrix.shape[1], np.float32), found.shift)
+
+
+def _weights(data: Dataset, pairs: Pairs) -> NDArray[np.float32]:
+    """Weights of some of the edges. float32, shape ``(len(pairs),)``; those of several users are added."""
+    count = len(data.keys)
+    keys = data.edges.pairs[:, 0] * count + data.edges.pairs[:, 1]
+    unique, place = np.unique(keys, return_inverse=True)
+    sums = np.bincount(place, data.edges.weights)
+    return sums[np.searchsorted(unique, pairs[:, 0] * count + pairs[:, 1])].astype(np.float32)
+
+
+def _learned(data: Dataset, maps: _Maps) -> Contender:
+    sources = data.rows @ maps.source + maps.offset
+    targets = data.rows @ maps.target
+    return Contender("learned", link_scorer(sources, targets, maps.shift), threshold=0.0)
+
+
+def _unlearned(data: Dataset, name: str) -> Contender:
+    """The built-in relation of this name where it is asked of this modality, else the plain neighbour."""
+    plain = RELATIONS.get(name, RELATIONS[ALWAYS_THERE])
+    if not plain.compares(data.modality, data.projection.facets):
+        plain = RELATIONS[ALWAYS_THERE]
+    each = plain.weights_of(data.projection.facets)
+    weights = np.zeros(data.rows.shape[1], np.float32)
+    for part in data.projection.parts:
+        weights[part.own] = each[part.facet.name]
+    return Contender(plain.name, cosine_scorer(data.rows * np.sqrt(weights)))
+
+
+def _head(data: Dataset, maps: _Maps, seed: int) -> Head:
+    nothing = np.zeros(len(data.projection.parts), np.float32)
+    head = Head(data.projection, maps.source, maps.target, maps.offset, maps.shift, nothing)
+    return replace(head, expected=expected_parts(head, data.rows, seed))

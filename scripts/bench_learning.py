@@ -1,0 +1,429 @@
+#!/usr/bin/env python3
+"""What learning reaches on synthetic catalogs with known truth, beside what it must reach.
+
+Usage: scripts/bench_learning.py [--quick] [--only PART] [--seeds 3] [--json]
+
+Every world is drawn from a seed; figures are medians over seeds. Pairs or items that are tested on are in
+no fit. A negative has a target of the true target's category, so category alone never tells.
+
+complements  3,000 items in 20 categories have a style of 8 normal numbers. Features, 512-d, unit length:
+             a random vector of the category, 30 nuisance directions, the style times .35 along 8 random
+             directions, and noise. Links: 36,000 drawn from the pairs in which one item is among the other's
+             17 nearest by style in other categories. Ranks are taken over the items of other categories,
+             learnt links left out; "truth" measures by the style itself.
+personal     As above, with 200 people who each look at 3 of the 8 style numbers and take 150 items, each with
+             the nearest, to them, of 400 items at random in another category.
+graph        3,000 items of 100 classes in 128-d, a centre and noise around it, 2.5 times as long as the centre
+             ("noisy") or 1.5 times ("clean"): P@10 is the share of the item's class. "graded" has no classes: 16
+             normal numbers in random directions with noise, true are the ten nearest by these. Cosines against
+             re-ranking by shared neighbours, and by local scaling, with the hubness (skew of k-occurrence).
+songs        2,500 songs of 12 hidden numbers; 40 mel bands over 120 frames: six numbers move the bands' means,
+             six how much and how slowly they vary, loudness and recording colour are nuisance. 1,500 people each
+             hear 40 songs, drawn with odds exp(2.2 × taste · song). Targets are a truncated SVD of the listening
+             of 80 % of the songs; the others' listening is seen by nothing. AUC for each person over these cold
+             songs, by person vector · predicted song; "truth" uses the hidden numbers.
+behaviour    3,000 items of 16 hidden numbers; content, 256-d, mixes them with 60 nuisance directions and noise.
+             6,000 sessions of 8 items near one random taste. Vectors of known items (80 %) are a truncated SVD of
+             the positive mutual information of learnt sessions; recall@20 asks one item of each of 1,500 other
+             sessions for that session's other items: cold ones among cold items, then known ones among all.
+speed        5,000 items × 1,024-d and 200,000 links of the same kind, one rank (30).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from index.learning.diagonal import fit_diagonal
+from index.learning.graph import (
+    NEIGHBOURS,
+    centred,
+    local_scales,
+    nearest,
+    neighbour_graph,
+    rerank_by_local_scale,
+    rerank_by_neighbours,
+)
+from index.learning.lowrank import RANKS, LinkMap, fit_low_rank
+from index.learning.personal import fit_personal
+from index.learning.regression import behaviour_vectors, fit_regression
+from index.learning.training_negatives import draw_negatives, link_keys
+
+Figures = dict[str, float]
+STYLES = 8
+
+
+def features(rng: np.random.Generator, category: np.ndarray, style: np.ndarray, dim: int) -> np.ndarray:
+    """Item vectors in which category and nuisance hide the style; float32, unit rows."""
+
+    def directions(count: int) -> np.ndarray:
+        return rng.normal(size=(count, dim)) / np.sqrt(dim)
+
+    count = len(category)
+    rows = directions(int(category.max()) + 1)[category]
+    rows += rng.normal(size=(count, 30)) @ directions(30) / np.sqrt(30)
+    rows += 0.35 * style @ directions(STYLES) / np.sqrt(STYLES)
+    rows += 0.3 * directions(count)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def complements_world(
+    seed: int, count: int, dim: int, wanted: int, near: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, categories, styles and undirected links, each once, in random order."""
+    rng = np.random.default_rng(seed)
+    category, style = rng.integers(0, 20, count), rng.normal(size=(count, STYLES))
+    rows = features(rng, category, style, dim)
+    pairs = []
+    for item in range(count):
+        far = np.square(style - style[item]).sum(axis=1)
+        far[category == category[item]] = np.inf
+        pairs.append(np.sort(np.stack([np.full(near, item), np.argpartition(far, near)[:near]], axis=1), axis=1))
+    return rows, category, style, rng.permutation(np.unique(np.concatenate(pairs), axis=0))[:wanted]
+
+
+def accuracy(linked: np.ndarray, others: np.ndarray) -> float:
+    """Mean of the shares of links with P > .5 and of as many non-links with P ≤ .5."""
+    return float((np.mean(linked > 0.5) + np.mean(others <= 0.5)) / 2)
+
+
+def chances(learned: LinkMap, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """P(link) of each pair."""
+    points = learned.project(rows)
+    return learned.probability(np.square(points[pairs[:, 0]] - points[pairs[:, 1]]).sum(axis=1))
+
+
+def plain_shift(rows: np.ndarray, links: np.ndarray, others: np.ndarray) -> LinkMap:
+    """Plain nearest neighbours: no weights, only the best shift for these pairs."""
+    plain = LinkMap("plain", np.eye(rows.shape[1], dtype=np.float32), 0.0, ())
+    near, far = (np.square(rows[p[:, 0]] - rows[p[:, 1]]).sum(axis=1) for p in (links, others))
+    shifts = np.quantile(np.concatenate([near, far]), np.linspace(0, 1, 201))
+    best = max(shifts, key=lambda shift: np.mean(near < shift) + np.mean(far >= shift))
+    return LinkMap("plain", plain.matrix, float(best), ())
+
+
+def rank_percentile(points: np.ndarray, tested: np.ndarray, learnt: np.ndarray, category: np.ndarray) -> float:
+    """Mean share of the candidates that lie nearer to the source than the true target."""
+    neighbours: dict[int, list[int]] = {}
+    for one, other in np.concatenate([learnt, learnt[:, ::-1]]).tolist():
+        neighbours.setdefault(one, []).append(other)
+    shares = []
+    for source, target in tested.tolist():
+        far = np.square(points - points[source]).sum(axis=1)
+        allowed = category != category[source]
+        allowed[neighbours.get(source, [])] = False
+        allowed[target] = False
+        shares.append(np.mean(far[allowed] < far[target]))
+    return float(np.mean(shares))
+
+
+def complements(seed: int, quick: bool) -> Figures:
+    """Low rank against weighted and plain neighbours."""
+    count, dim, wanted = (1200, 128, 14000) if quick else (3000, 512, 36000)
+    rows, category, style, pairs = complements_world(seed, count, dim, wanted, 17)
+    tenth = len(pairs) // 10
+    tested, validation, learnt = pairs[:tenth], pairs[tenth : 2 * tenth], pairs[2 * tenth :]
+    rng, keys = np.random.default_rng(seed + 1), link_keys(pairs, count)
+
+    def unlinked(links: np.ndarray) -> np.ndarray:
+        return draw_negatives(links, count, rng, known=keys, categories=category, same_category=1.0)[0]
+
+    others, examples = unlinked(tested), unlinked(learnt)
+    found = {"links": float(len(pairs))}
+    maps = {"plain": plain_shift(rows, learnt, examples)}
+    maps["weighted"] = fit_diagonal(
+        rows, learnt, validation=validation, categories=category, same_category=0.5, seed=seed
+    )
+    for rank in RANKS:
+        maps[f"rank {rank}"] = fit_low_rank(
+            rows, learnt, validation=validation, categories=category, same_category=0.5, ranks=(rank,), seed=seed
+        )
+    for name, learned in maps.items():
+        found[f"{name}: accuracy"] = accuracy(chances(learned, rows, tested), chances(learned, rows, others))
+    truth = plain_shift(style.astype(np.float32), learnt, examples)
+    found["truth: accuracy"] = accuracy(chances(truth, style, tested), chances(truth, style, others))
+    some = tested[:400]
+    found["raw: rank percentile"] = rank_percentile(rows, some, learnt, category)
+    found["learned: rank percentile"] = rank_percentile(maps["rank 30"].project(rows), some, learnt, category)
+    found["truth: rank percentile"] = rank_percentile(style, some, learnt, category)
+    worst = min(found[f"rank {rank}: accuracy"] for rank in RANKS)
+    found["lowest low rank: accuracy"] = worst
+    found["lowest low rank over weighted"] = worst - found["weighted: accuracy"]
+    return found
+
+
+def personal(seed: int, quick: bool) -> Figures:
+    """D(u) over the global metric."""
+    count, dim, people, each = (1200, 128, 60, 100) if quick else (3000, 512, 200, 150)
+    rng = np.random.default_rng(seed)
+    category, style = rng.integers(0, 20, count), rng.normal(size=(count, STYLES))
+    rows = features(rng, category, style, dim)
+    taken = []
+    for person in range(people):
+        looks = rng.choice(STYLES, 3, replace=False)
+        for item in rng.choice(count, each, replace=False):
+            shown = rng.choice(count, 400, replace=False)
+            shown = shown[category[shown] != category[item]]
+            far = np.square(style[shown] - style[item])[:, looks].sum(axis=1)
+            taken.append((item, shown[np.argmin(far)], person))
+    order = rng.permutation(len(taken))
+    pairs, users = np.array(taken)[order, :2], np.array(taken)[order, 2]
+    link = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)[1].ravel()
+    held = rng.random(link.max() + 1)[link] < 0.1
+    keys = link_keys(pairs, count)
+    others, origin = draw_negatives(pairs[held], count, rng, known=keys, categories=category, same_category=1.0)
+    common = fit_low_rank(rows, pairs[~held], ranks=(10,), categories=category, same_category=0.5, seed=seed)
+    own = fit_personal(
+        common, rows, pairs[~held], users[~held], user_count=people, categories=category, same_category=0.5, seed=seed
+    )
+
+    def mine(asked: np.ndarray, who: np.ndarray) -> np.ndarray:
+        return np.array([own.probability(u, rows[i], rows[j : j + 1])[0] for u, (i, j) in zip(who, asked, strict=True)])
+
+    everybody = accuracy(chances(common, rows, pairs[held]), chances(common, rows, others))
+    each_own = accuracy(mine(pairs[held], users[held]), mine(others, users[held][origin]))
+    return {"global: accuracy": everybody, "personal: accuracy": each_own, "gain": each_own - everybody}
+
+
+def graph(seed: int, quick: bool) -> Figures:
+    """Re-ranking by shared neighbours and by local scaling."""
+    from scipy.stats import skew
+
+    rng = np.random.default_rng(seed)
+    count, kinds = (1000, 34) if quick else (3000, 100)
+    everyone = np.arange(count)
+    label = rng.integers(0, kinds, count)
+    worlds = {}
+    for name, noise in (("noisy", 2.5), ("clean", 1.5)):
+        rows = rng.normal(size=(kinds, 128))[label] + noise * rng.normal(size=(count, 128))
+        worlds[name] = rows, label[None, :] == label[:, None]
+    latent = rng.normal(size=(count, 16))
+    near = np.square(latent[:, None] - latent[None]).sum(axis=2)
+    np.fill_diagonal(near, np.inf)
+    alike = np.zeros((count, count), np.bool_)
+    np.put_along_axis(alike, np.argsort(near, axis=1)[:, :10], True, axis=1)
+    worlds["graded"] = latent @ rng.normal(size=(16, 128)) + 0.8 * rng.normal(size=(count, 128)), alike
+    found: Figures = {}
+    for name, (rows, true) in worlds.items():
+        plain, cosines = nearest(centred(rows))
+        shared, _ = rerank_by_neighbours(neighbour_graph(plain[:, :NEIGHBOURS]), everyone, plain, cosines)
+        scaled, _ = rerank_by_local_scale(local_scales(cosines), everyone, plain, cosines)
+        for way, order in (("cosine", plain), ("shared", shared), ("scaled", scaled)):
+            found[f"{name}, {way}: P@10"] = float(np.take_along_axis(true, order[:, :10], axis=1).mean())
+            found[f"{name}, {way}: hubness"] = float(skew(np.bincount(order[:, :10].ravel(), minlength=count)))
+        found[f"{name}: gain"] = found[f"{name}, shared: P@10"] - found[f"{name}, cosine: P@10"]
+    return found
+
+
+def listening_auc(scores: np.ndarray, heard: np.ndarray) -> float:
+    """Mean over people of the chance that a song heard scores above one not heard."""
+    values = []
+    for score, mark in zip(scores, heard, strict=True):
+        if 0 < mark.sum() < len(mark):
+            rank = np.argsort(np.argsort(score)) + 1
+            ones = mark.sum()
+            values.append((rank[mark].sum() - ones * (ones + 1) / 2) / (ones * (len(mark) - ones)))
+    return float(np.mean(values))
+
+
+def songs(seed: int, quick: bool) -> Figures:
+    """Cold songs: sound to listening factors."""
+    from scipy.sparse.linalg import svds
+
+    count, people = (800, 500) if quick else (2500, 1500)
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(count, 12))
+    bands, frames = 40, 120
+    patterns = rng.normal(size=(12, bands)) / np.sqrt(6)
+    means = 0.5 * hidden[:, :6] @ patterns[:6] + rng.normal(size=(count, 1)) + 0.3 * rng.normal(size=(count, bands))
+    spread = np.exp(0.3 * hidden[:, 6:9] @ patterns[6:9])
+    memory = 1 / (1 + np.exp(-hidden[:, 9:] @ patterns[9:]))
+    mel = np.empty((count, bands, frames))
+    state = rng.normal(size=(count, bands))
+    for frame in range(frames):
+        mel[:, :, frame] = means + spread * state
+        state = memory * state + np.sqrt(1 - memory**2) * rng.normal(size=(count, bands))
+    moved = np.diff(mel, axis=2)
+    content = np.hstack([mel.mean(axis=2), np.log(mel.std(axis=2)), np.log(moved.std(axis=2))])
+    taste = rng.normal(size=(people, 12)) / np.sqrt(12)
+    odds = 2.2 * taste @ hidden.T + rng.gumbel(size=(people, count))
+    heard = np.zeros((people, count), np.bool_)
+    np.put_along_axis(heard, np.argsort(-odds, axis=1)[:, :40], True, axis=1)
+    cold = rng.random(count) < 0.2
+    play = heard[:, ~cold].astype(float)
+    play -= play.mean(axis=0)
+    persons, strength, known = svds(play, k=12, rng=np.random.default_rng(seed))
+    targets = (known.T * strength).astype(np.float32)
+    full = fit_regression(content[~cold], targets, seed=seed)
+    thin = fit_regression(content[~cold][:, :bands], targets, waves=(0,), seed=seed)
+
+    def auc(vectors: np.ndarray) -> float:
+        return listening_auc(vectors, heard[:, cold])
+
+    return {
+        "mean mel, linear: AUC": auc(persons @ thin.predict(content[cold][:, :bands].astype(np.float32)).T),
+        "learned: AUC": auc(persons @ full.predict(content[cold].astype(np.float32)).T),
+        "learned: random features": float(full.waves.shape[1]),
+        "truth: AUC": auc(taste @ hidden[cold].T),
+    }
+
+
+def behaviour(seed: int, quick: bool) -> Figures:
+    """Cold items among cold ones, and known items once cold ones are among them."""
+    from scipy.sparse.linalg import svds
+
+    count, learnt, asked = (900, 3000, 500) if quick else (3000, 6000, 1500)
+    rng = np.random.default_rng(seed)
+    hidden = unit(rng.normal(size=(count, 16)))
+    content = unit(
+        hidden @ rng.normal(size=(16, 256)) + 0.3 * rng.normal(size=(count, 60)) @ rng.normal(size=(60, 256))
+        + 2.0 * rng.normal(size=(count, 256))
+    ).astype(np.float32)  # fmt: skip
+    sessions = []
+    for _ in range(learnt + asked):
+        odds = 30 * hidden @ unit(rng.normal(size=(1, 16)))[0] + rng.gumbel(size=count)
+        sessions.append(rng.permutation(np.argpartition(-odds, 8)[:8]))
+    cold = rng.random(count) < 0.2
+    together = np.zeros((count, count))
+    for items in sessions[:learnt]:
+        together[np.ix_(items, items)] += 1
+    known = np.flatnonzero(~cold & (np.diag(together) > 0))
+    cold = np.setdiff1d(np.arange(count), known)
+    np.fill_diagonal(together, 0)
+    together = together[np.ix_(known, known)]
+    often = together.sum(axis=1) + 1e-9
+    ratio = together * together.sum() / np.outer(often, often)
+    mutual = np.log(np.maximum(ratio, 1))
+    _, strength, right = svds(mutual, k=24, rng=np.random.default_rng(seed))
+    vectors = (right.T * np.sqrt(strength)).astype(np.float32)
+    learned = fit_regression(content[known], vectors, seed=seed)
+    uncalibrated = learned.predict(content)
+    uncalibrated[known] = vectors
+    mixed = behaviour_vectors(learned, content, known, vectors)
+    trained = unit(vectors - vectors.mean(axis=0))
+    position = np.full(count, -1)
+    position[known] = np.arange(len(known))
+
+    def recall(rows: np.ndarray, among: np.ndarray, wanted: np.ndarray) -> float:
+        """Of a session's other items that are wanted, the share among the 20 nearest of its first known one."""
+        shares, column = [], {item: place for place, item in enumerate(among)}
+        for items in sessions[learnt:]:
+            query = next((item for item in items if position[item] >= 0), None)
+            true = [item for item in items if item != query and wanted[item]]
+            if query is None or not true:
+                continue
+            close = rows[among] @ rows[query]
+            if query in column:
+                close[column[query]] = -np.inf
+            shares.append(np.isin(true, among[np.argpartition(-close, 20)[:20]]).mean())
+        return float(np.mean(shares))
+
+    everyone, is_known = np.arange(count), position >= 0
+    padded = np.zeros((count, vectors.shape[1]), np.float32)
+    padded[known] = trained
+    found = {
+        "cold, content neighbours: recall@20": recall(unit(content - content.mean(axis=0)), cold, ~is_known),
+        "cold, learned: recall@20": recall(mixed, cold, ~is_known),
+        "known, trained only: recall@20": recall(padded, known, is_known),
+        "known, all calibrated: recall@20": recall(mixed, everyone, is_known),
+        "known, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, is_known),
+        "cold, all calibrated: recall@20": recall(mixed, everyone, ~is_known),
+        "cold, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, ~is_known),
+        "any, trained only: recall@20": recall(padded, known, np.ones(count, np.bool_)),
+        "any, all calibrated: recall@20": recall(mixed, everyone, np.ones(count, np.bool_)),
+        "any, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, np.ones(count, np.bool_)),
+    }
+    found["cold: ratio"] = found["cold, learned: recall@20"] / found["cold, content neighbours: recall@20"]
+    found["known: ratio"] = found["known, all calibrated: recall@20"] / found["known, trained only: recall@20"]
+    found["any: ratio"] = found["any, all calibrated: recall@20"] / found["any, trained only: recall@20"]
+    return found
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows scaled to unit length."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _timed(seed: int, quick: bool) -> Figures:
+    count, dim, wanted = (1000, 256, 20000) if quick else (5000, 1024, 200000)
+    rows, category, _, pairs = complements_world(seed, count, dim, wanted, 60)
+    before, used, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), time.perf_counter()
+    learned = fit_low_rank(rows, pairs, ranks=(30,), categories=category, same_category=0.5, seed=seed)
+    return {
+        "pairs": float(len(pairs)),
+        "seconds": time.perf_counter() - started,
+        "CPU seconds": time.process_time() - used,
+        "validation accuracy": max(trial.accuracy for trial in learned.tried),
+        "GB, all of the process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "GB before": before / 1e6,
+    }
+
+
+def speed(seed: int, quick: bool) -> Figures:
+    """Time and memory of one fit, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_timed, (seed, quick))
+
+
+PARTS: dict[str, Callable[[int, bool], Figures]] = {
+    "complements": complements,
+    "personal": personal,
+    "graph": graph,
+    "songs": songs,
+    "behaviour": behaviour,
+    "speed": speed,
+}
+
+TARGETS: dict[tuple[str, str], tuple[str, float]] = {
+    ("complements", "lowest low rank: accuracy"): ("≥", 0.90),
+    ("complements", "lowest low rank over weighted"): ("≥", 0.20),
+    ("complements", "plain: accuracy"): ("≤", 0.60),
+    ("complements", "learned: rank percentile"): ("≤", 0.05),
+    ("personal", "gain"): ("≥", 0.05),
+    ("graph", "noisy: gain"): ("≥", 0.04),
+    ("graph", "clean: gain"): ("≥", -0.01),
+    ("songs", "learned: AUC"): ("≥", 0.85),
+    ("behaviour", "cold: ratio"): ("≥", 1.3),
+    ("behaviour", "known: ratio"): ("≥", 0.95),
+    ("speed", "seconds"): ("≤", 60.0),
+    ("speed", "GB, all of the process"): ("≤", 1.5),
+}
+"""Part and figure → what it must be, at full size."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller worlds and one seed; targets do not apply")
+    parser.add_argument("--only", choices=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    missed = 0
+    for part in [args.only] if args.only else list(PARTS):
+        runs = [PARTS[part](seed, args.quick) for seed in range(1 if args.quick else args.seeds)]
+        for name in runs[0]:
+            values = [run[name] for run in runs]
+            middle = float(np.median(values))
+            sign, limit = TARGETS.get((part, name), ("", 0.0))
+            met = not sign or (middle >= limit if sign == "≥" else middle <= limit)
+            missed += not met and not args.quick
+            if args.json:
+                target = f"{sign} {limit:g}" if sign else None
+                print(json.dumps({"part": part, "figure": name, "median": middle, "runs": values, "target": target}))
+                continue
+            wanted = f"must be {sign} {limit:g}: {'met' if met else 'MISSED'}" if sign else ""
+            spread = f"{min(values):.3f} to {max(values):.3f}"
+            print(f"{part:<13}{name:<34}{middle:>10.3f}   {spread:<22}{wanted}", flush=True)
+    if missed:
+        raise SystemExit(f"{missed} targets missed")
+
+
+if __name__ == "__main__":
+    main()

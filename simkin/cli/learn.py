@@ -1,0 +1,110 @@
+"""``simkin learn``: fit a relation to behaviour data, and keep it if it is better than what was there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simkin.cli.options import catalog_option, echo_json, json_option
+
+if TYPE_CHECKING:
+    from index.learning.learn import LearnReport
+
+RULES = ("any", "same category", "other category")
+
+
+@click.command("learn")
+@click.argument("edges", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--relation", required=True, help="What is learned: style, substitute, similar-track or a name of your own."
+)
+@catalog_option
+@click.option("--format", "format_", default="", help="Of EDGES, when it cannot be told from the file.")
+@click.option("--directed", is_flag=True, help="What goes with a camera is a case, but not the other way round.")
+@click.option("--rule", type=click.Choice(RULES), help="Which items may answer. Default: as the edges run.")
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="In sessions and playlists, items so far apart are linked.",
+)
+@click.option(
+    "--cap",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Strongest partners kept for each item of baskets, sessions and playlists.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and fits.")
+@click.option("--force", is_flag=True, help="Save it even if it is not better; recorded with it.")
+@click.option("--forget", is_flag=True, help="Drop what was learned under this name.")
+@json_option
+def command(
+    edges: Path | None,
+    relation: str,
+    catalog: Path,
+    format_: str,
+    directed: bool,
+    rule: str | None,
+    window: int,
+    cap: int,
+    seed: int,
+    force: bool,
+    forget: bool,
+    as_json: bool,
+) -> None:
+    """Learn a relation from EDGES: pairs (source,target[,weight][,relation]), or baskets, sessions and playlists
+    (group,item[,time]), as CSV, TSV, JSONL or Parquet, M3U folders, or files of public data sets.
+
+    It is saved only if it beats the unlearned relation and the same category on edges held out; exit status 1 when
+    it does not. Without EDGES it is learned anew from those that the catalog keeps.
+    """
+    from index.catalog import Catalog
+    from index.learning import learn as learning
+    from index.learning.pairing import Pairing
+
+    with Catalog.open(catalog) as opened:
+        if forget:
+            learning.forget(opened, relation)
+            click.echo(f"{relation}: forgotten; its edges are kept")
+            return
+        options = learning.LearnOptions(
+            relation=relation,
+            format=format_,
+            directed=directed,
+            rule=rule,  # type: ignore[arg-type]  # click has checked it
+            pairing=Pairing(window=window, cap=cap),
+            force=force,
+            seed=seed,
+        )
+        report = learning.learn(opened, edges, options, lambda stage: click.echo(f"{stage} …", err=True))
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        _print(report)
+    if not report.saved:
+        sys.exit(1)
+
+
+def _print(report: LearnReport) -> None:
+    if report.read and report.read.bad:
+        click.echo(f"{report.read.bad} rows could not be used, such as {report.read.examples[0]}", err=True)
+    if report.resolved and report.resolved.unknown_ids:
+        some = ", ".join(report.resolved.unknown_examples[:3])
+        click.echo(
+            f"{report.resolved.unknown_ids} ids are not in the catalog, such as {some}; {report.resolved.unknown} "
+            "edges left out", err=True,
+        )  # fmt: skip
+    if report.resolved and report.resolved.by_name:
+        given, found = report.resolved.by_name_examples[0]
+        click.echo(f"{report.resolved.by_name} ids were found by file name, such as {given} as {found}", err=True)
+    click.echo(report.gate.table())
+    kept = "saved, though it did not pass" if report.forced else "saved" if report.saved else "not saved"
+    click.echo(
+        f"{report.relation}: {kept}; {report.edges:,} links, {report.rank} dimensions, answers from {report.rule} "
+        f"({report.seconds:.1f} s)"
+    )
