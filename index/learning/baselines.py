@@ -10,12 +10,18 @@ from index.learning.scorers import Contender, Scorer, cosine_scorer
 from index.learning.splits import Pairs
 from index.types import Vectors
 
+CHANCE = "chance"
 RANDOM = "random"
 POPULAR = "popularity"
 SAME_CATEGORY = "same category, random"
 SAME_CATEGORY_POPULAR = "same category, most popular"
 COLOR = "colour histogram"
 COSINE = "raw cosine"
+
+
+def chance_scorer(queries: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The same score for every pair: what half of all links against non-links are won with, ties half."""
+    return np.zeros(np.broadcast_shapes(queries.shape, candidates.shape), np.float32)
 
 
 def random_scorer(seed: int) -> Scorer:

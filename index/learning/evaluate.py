@@ -273,9 +273,12 @@ class _Edges:
         for links in self.links:
             scores = score_links(contender, links, 0.0 if threshold is None else threshold)
             sources = links.positive[:, 0]
-            metrics[f"AUC, {links.kind}"] = bootstrap_auc(scores.positive, scores.negative, seed=seed, clusters=sources)
+            kind = "random" if links.kind == "at random" else "same-category"
+            metrics[f"AUC, {kind} negatives"] = bootstrap_auc(
+                scores.positive, scores.negative, seed=seed, clusters=sources
+            )
             if threshold is not None:
-                metrics[f"accuracy, {links.kind}"] = bootstrap(scores.correct, seed=seed, clusters=sources)
+                metrics[f"accuracy, {kind} negatives"] = bootstrap(scores.correct, seed=seed, clusters=sources)
         found, degrees = hits(ranking, k, ties), self.degrees[ranking.pairs[:, 1]]
         parts = {name: support_bucket(degrees) == name for name in BUCKETS}
         parts |= {"seen": degrees > 0, "unseen": degrees == 0}

@@ -1,4 +1,4 @@
-"""The gate: a learned relation is saved only if it beats the unlearned one and the same-category baselines."""
+"""The gate: a learned relation is saved only if it beats the unlearned one, the same-category baselines and chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InputError
-from index.learning.baselines import SAME_CATEGORY, SAME_CATEGORY_POPULAR, same_category_scorer
+from index.learning.baselines import CHANCE, SAME_CATEGORY, SAME_CATEGORY_POPULAR, chance_scorer, same_category_scorer
 from index.learning.intervals import Interval, bootstrap
 from index.learning.links import (
     Links,
@@ -167,11 +167,12 @@ def judge(
 
     On both splits, with negatives at random and of the true target's category, the learned relation must score
     held-out edges above their negatives more often than each of the others, by more than chance: the whole 95 %
-    interval of the paired difference, resampled by source, must lie above 0. What is compared needs no threshold,
+    interval of the paired difference, resampled by source, must lie above 0. Chance is among the others, since an
+    unlearned relation can be worse than it: what goes together may look different. What is compared needs no threshold,
     so neither side gains by a shift that is off; the accuracy at P > 0.5 is shown beside it.
 
     Without categories, or with a single one, "same category" means "any", so the comparisons with negatives at
-    random against the unlearned relation decide alone, and a note says so.
+    random against the unlearned relation and chance decide alone, and a note says so.
 
     Args:
         warm: Of a warm split.
@@ -201,7 +202,7 @@ def judge(
     elif "cannot tell" in verdicts or notes:
         decision = "cannot tell"
     if by_category is None:
-        notes.append("the items have no two categories, so only negatives at random and the unlearned relation decide")
+        notes.append("the items have no two categories, so negatives at random decide alone")
     splits = (warm.split.to_json(), cold.split.to_json())
     return GateResult(decision, comparisons, tuple(notes), splits, seed)
 
@@ -213,7 +214,7 @@ def _try(
     split = trial.split
     known = np.concatenate([split.train, split.validation, split.test])
     items = np.flatnonzero(split.parts == TEST) if split.kind == "cold" else np.unique(split.train)
-    others = [trial.unlearned]
+    others = [Contender(CHANCE, chance_scorer), trial.unlearned]
     drawn: list[NDArray[np.int64] | None] = [None]
     if categories is not None:
         drawn.append(categories)

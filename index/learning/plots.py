@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 40
 LINE = "{0:.1f},{1:.1f}"
 
 Bar = tuple[float, float, float]
-"""Value, and the bounds of its interval."""
+"""A share from 0 to 1, and the bounds of its interval."""
 
 
 def lines(title: str, ticks: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> str:
@@ -19,10 +19,10 @@ def lines(title: str, ticks: Sequence[str], series: Sequence[tuple[str, Sequence
     Args:
         title: What the plot shows, read out by screen readers.
         ticks: Names along the horizontal axis.
-        series: Name and a value for each tick; drawn in the classes ``s0``, ``s1``, … of the style sheet, the first
-            on top.
+        series: Name and a share from 0 to 1 for each tick; drawn in the classes ``s0``, ``s1``, … of the style
+            sheet, the first on top.
     """
-    top = _round_up(max((value for _, values in series for value in values), default=0.0))
+    top = min(1.0, _round_up(max((value for _, values in series for value in values), default=0.0)))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(ticks) - 1)
     body = [_axes(top)]
     for at, tick in enumerate(ticks):
@@ -43,7 +43,7 @@ def bars(title: str, groups: Sequence[str], series: Sequence[tuple[str, Sequence
         groups: Names along the horizontal axis.
         series: Name and a bar for each group.
     """
-    top = _round_up(max((bar[2] for _, found in series for bar in found if bar), default=0.0))
+    top = min(1.0, _round_up(max((bar[2] for _, found in series for bar in found if bar), default=0.0)))
     room = (WIDTH - LEFT - RIGHT) / max(1, len(groups))
     width = room * 0.8 / max(1, len(series))
     base = _height(0, top)

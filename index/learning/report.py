@@ -31,7 +31,7 @@ dd { margin: .25rem 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th:first-child { text-align: left; }
-thead th { vertical-align: bottom; }
+thead th { vertical-align: bottom; white-space: normal; }
 td.best { font-weight: 700; }
 td:nth-child(2), thead th:nth-child(2) { background: var(--ours); }
 small { display: block; color: var(--faint); font-size: .75rem; font-weight: 400; }
@@ -108,7 +108,7 @@ def page(evaluation: Evaluation) -> str:
         f"<p>Lists of {evaluation.k} for each of {found[0].exposure.lists:,} queries.</p>",
         _table(found, _exposure_rows(found)),
         '<div class="plots">',
-        *(_histogram(one, evaluation.k) for one in found[:2]),
+        *(_histogram(one, evaluation.k) for one in (found[0], *found[1:][-1:])),
         "</div>",
     ]
     return (
