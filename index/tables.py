@@ -26,6 +26,9 @@ SEPARATOR = "|"
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?")
 
+PROBLEM = "\0problem"
+"""Stands for the columns of a row that cannot be read."""
+
 Row: TypeAlias = tuple[int, Mapping[str, list[Any]]]
 """Line or row number, from 1, and column → its values (several when a CSV repeats a column)."""
 
@@ -56,8 +59,14 @@ def scan_table(table: Path, *, allow_outside: bool = False, urls: bool = False, 
         identity = row["id"][0] if row.get("id") else None
         item_id = "" if identity is None else _writable(str(identity).strip())
         media = [(path, kind) for column, kind in MEDIA_COLUMNS.items() for path in _paths(row.get(column, []))]
+        strange = [cell for column in MEDIA_COLUMNS for cell in row.get(column, []) if not isinstance(cell, str | None)]
         problem, position = "", 0
-        if not item_id:
+        if PROBLEM in row:
+            item_id, problem = f"row {number} of {table.name}", str(row[PROBLEM][0])
+        elif strange:
+            item_id = item_id or f"row {number} of {table.name}"
+            problem = f"row {number}: expected a path, found {type(strange[0]).__name__}"
+        elif not item_id:
             item_id, problem = f"row {number} of {table.name}", f"row {number} has no id"
         elif hash(item_id) in seen:
             problem, position = f"id {item_id!r} stands again in row {number}; the first row is kept", REPEATED + number
@@ -79,6 +88,8 @@ def read_attributes(table: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for _, row in read_rows(table, needs_media=False):
+        if PROBLEM in row:
+            continue
         name = row.get("id") or row.get("path") or [None]
         if name[0] is not None:
             found[_writable(str(name[0]).strip())] = _json(_attributes(row))
@@ -146,9 +157,13 @@ def _json_rows(table: Path, check: Callable[[Iterable[str]], None]) -> Iterator[
             try:
                 content = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{table}, line {number} is not JSON: {error}") from None
+                content = str(error)
             if not isinstance(content, dict):
-                raise InputError(f"{table}, line {number}: expected an object, found {type(content).__name__}")
+                problem = content if isinstance(content, str) else f"found {type(content).__name__}"
+                if first:
+                    raise InputError(f"{table}, line {number} is no JSON object ({problem}); expected one on each line")
+                yield number, {PROBLEM: [f"line {number} is no JSON object: {problem}"]}
+                continue
             if first:
                 check(content)
                 first = False

@@ -338,9 +338,35 @@ def test_a_damaged_plan_is_told(run: Run, pictures: Callable[..., list[Path]], t
     pictures(tmp_path / "photos", 2)
     run(tmp_path / "out", tmp_path / "photos")
     (tmp_path / "out" / JOB).write_bytes(b"no database at all, but long enough to be looked at" * 99)
-    with pytest.raises(StorageError, match=r"job\.db.*another --out"):
+    with pytest.raises(StorageError, match=r"delete job\.db, finished shards are kept"):
         run(tmp_path / "out", tmp_path / "photos")
     assert len(list(read_vectors(tmp_path / "out" / "builtin-image"))) == 1
+
+
+@pytest.mark.parametrize("lost", [(JOB,), (MANIFEST,), (JOB, MANIFEST)])
+def test_a_lost_plan_or_manifest_costs_only_shards_that_hold_something_else(
+    run: Run, run_index: Any, pictures: Callable[..., list[Path]], picture: Callable[..., Path], tmp_path: Path,
+    lost: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Shards are adopted by what they hold; a plan made anew may put files that were appended elsewhere."""
+    pictures(tmp_path / "photos", 6)
+    out = tmp_path / "out"
+    run(out, tmp_path / "photos", shard_size=2)
+    picture(tmp_path / "photos" / "0031.jpg", 50)  # comes before 004.jpg in a plan made anew
+    run(out, tmp_path / "photos", shard_size=2)
+    before = dict(bytes_of(out / "builtin-image"))
+    for name in lost:
+        (out / name).unlink()
+    if lost == (JOB, MANIFEST):
+        with pytest.raises(InputError, match="holds other files"):
+            run(out, tmp_path / "photos", shard_size=2)
+        return
+    run_index.opened = []
+    report = run(out, tmp_path / "photos", shard_size=2)
+    expected = ["0031.jpg", "004.jpg", "005.jpg"] if lost == (JOB,) else []
+    assert sorted(run_index.opened) == sorted(expected)
+    assert (report.files, report.failed) == (7, 0)
+    assert dict(bytes_of(out / "builtin-image")) == before
 
 
 def test_one_process_writes_at_a_time(run: Run, pictures: Callable[..., list[Path]], tmp_path: Path) -> None:

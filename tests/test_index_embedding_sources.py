@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import http.server
 import io
 import json
 import os
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,6 +111,34 @@ def test_a_tar_that_is_cut_off_gives_what_is_there(
     assert report.files >= 2
     assert sum(row["status"] == "ok" for row in rows_of(tmp_path / "out").values()) == 2
     assert report.failed or report.unlisted
+
+
+def test_a_tar_that_is_damaged_in_the_middle_is_told(
+    run: Run, pictures: Callable[..., list[Path]], tmp_path: Path
+) -> None:
+    """A header that cannot be read is not taken for the end."""
+    paths = pictures(tmp_path / "photos", 5)
+    tar = write_tar(tmp_path / "t.tar", {path.name: path.read_bytes() for path in paths})
+    with tar.open("rb") as file:
+        third = list(scan_tar(file, "t"))[2]
+    content = bytearray(tar.read_bytes())
+    content[third.offset - 512 : third.offset] = bytes(range(256)) * 2
+    tar.write_bytes(content)
+    report = run(tmp_path / "out", tar)
+    assert (report.files, len(report.unlisted)) == (2, 1)
+    assert "no header at byte" in report.unlisted[0]
+
+
+def test_links_in_a_tar_are_failures(run: Run, picture: Callable[..., Path], tmp_path: Path) -> None:
+    """They are not followed, and not passed over without a word."""
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        tar.add(picture(tmp_path / "a.jpg", 1), "a.jpg")
+        for name, kind in (("b.jpg", tarfile.SYMTYPE), ("c.jpg", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            tar.addfile(info)
+    assert run(tmp_path / "out", tmp_path / "t.tar").failed == 2
+    assert "links in a tar are not followed" in rows_of(tmp_path / "out")["b"]["error"]
 
 
 @pytest.mark.parametrize("name", ["t.tar.gz", "t.tgz", "t.tar.zst"])
@@ -225,6 +253,9 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        if self.path.startswith("/secret-place/") and self.headers["Authorization"] != "Basic bWU6YSBi":
+            self.send_error(401)
+            return
         kind = self.path.partition("?")[0].rpartition("/")[2].partition(".")[0]
         if kind.startswith("to-"):
             self.send_response(302)
@@ -237,17 +268,23 @@ class Server(http.server.BaseHTTPRequestHandler):
         else:
             self.send_response(200)
             length = 10**12 if kind == "huge" else len(self.content) + 5 * (kind == "short")
-            if kind != "endless":
+            if kind == "packed":
+                self.send_header("Content-Encoding", "gzip")
+            if kind not in ("endless", "drip", "packed"):
                 self.send_header("Content-Length", str(length))
             self.end_headers()
-            self.wfile.write(self.content)
+            self.wfile.write(gzip.compress(self.content) if kind == "packed" else self.content)
+            for _ in range(100 * (kind == "drip")):
+                try:
+                    self.wfile.write(b".")
+                    threading.Event().wait(0.1)  # the tests take time.sleep away
+                except OSError:
+                    return
             while kind == "endless":
                 try:
                     self.wfile.write(bytes(1 << 16))
                 except OSError:
                     return
-            if kind == "slow":
-                time.sleep(5)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -308,10 +345,24 @@ def test_limits_of_fetching(server: str, tmp_path: Path) -> None:
         fetching.fetch(f"{server}/endless.jpg", tmp_path / "x", 1_000_000)
     with pytest.raises(MediaError, match="too long"):
         fetching.fetch(f"{server}/endless.jpg", tmp_path / "x", 1 << 40, seconds=0.3)
+    with pytest.raises(MediaError, match="too long"):
+        fetching.fetch(f"{server}/drip.jpg", tmp_path / "x", 1 << 40, seconds=0.5)
     with pytest.raises(MediaError, match="redirect"):
         fetching.fetch(f"{server}/to-loop.jpg", tmp_path / "x", 1000)
     with pytest.raises(MediaError, match="refused"):
         fetching.fetch("http://127.0.0.1:9/x.jpg", tmp_path / "x", 1000)
+
+
+@pytest.mark.usefixtures("quick")
+def test_addresses_as_people_write_them(server: str, tmp_path: Path) -> None:
+    """Spaces and other scripts, a name and password, content that the server packed."""
+    for place in ("a b/ä/ok.jpg", "packed.jpg", "secret-place/ok.jpg"):
+        named = server.replace("://", "://me:a%20b@") if place.startswith("secret") else server
+        fetching.fetch(f"{named}/{place}", tmp_path / "x", 1_000_000)
+        assert (tmp_path / "x").read_bytes() == Server.content
+    assert Server.asked[0] == "/a%20b/%C3%A4/ok.jpg"
+    with pytest.raises(MediaError, match="401"):
+        fetching.fetch(f"{server}/secret-place/ok.jpg", tmp_path / "x", 1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -147,8 +147,8 @@ def test_a_name_that_is_not_utf8_can_stand_in_json(media: Path) -> None:
         ("t.csv", "", "has no column 'id'; found: none"),
         ("t.csv", b"id,path\n\xff\xfe,a.jpg\n", "is not UTF-8 text"),
         ("t.jsonl", '{"id": 1}\n', "names no files"),
-        ("t.jsonl", '{"id": 1, "path": "a.jpg"}\n{oops\n', "line 2 is not JSON"),
-        ("t.jsonl", "[1, 2]\n", "line 1: expected an object, found list"),
+        ("t.jsonl", "{oops", "line 1 is no JSON object"),
+        ("t.jsonl", "[1, 2]\n", "line 1 is no JSON object \\(found list\\)"),
         ("t.parquet", b"PAR1 nothing", "is not a readable Parquet file"),
         ("t.parquet", b"", "is not a readable Parquet file"),
     ],
@@ -235,3 +235,19 @@ def test_metadata_without_id_and_path_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("name\na.jpg\n")
     with pytest.raises(InputError, match="neither a column 'id' nor 'path'"):
         read_attributes(tmp_path / "m.csv")
+
+
+def test_a_bad_line_or_cell_is_one_failure(media: Path) -> None:
+    """The lines around it are read."""
+    lines = [
+        '{"id": 1, "path": "a.jpg"}',
+        "{oops",
+        "[1, 2]",
+        '{"id": 4, "path": {"a": 1}}',
+        '{"id": 5, "path": "b.jpg"}',
+    ]
+    entries = scan(media, "t.jsonl", "\n".join(lines))
+    assert [(entry.item_id, bool(entry.problem)) for entry in entries] == [
+        ("1", False), ("row 2 of t.jsonl", True), ("row 3 of t.jsonl", True), ("4", True), ("5", False)
+    ]  # fmt: skip
+    assert "expected a path, found dict" in entries[3].problem

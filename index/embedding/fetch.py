@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,20 +59,26 @@ def bring(path: bytes, offset: int, size: int, modality: Modality, target: Path)
 
 
 def ahead(asked: Iterator[Asked], work: Callable[[Asked], Got]) -> Generator[tuple[Asked, Future[Got]], None, None]:
-    """Do some work in threads a little ahead of whoever takes the results, in the order asked.
+    """Do some work in threads a little ahead of whoever takes the results, those that are ready first.
 
     Yields:
-        What was asked, and its finished or running work.
+        What was asked, and its finished work; a slow one holds nobody up until too many are slow.
     """
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
-        waiting: deque[tuple[Asked, Future[Got]]] = deque()
+        waiting: dict[Future[Got], Asked] = {}
         try:
             for one in asked:
-                waiting.append((one, pool.submit(work, one)))
+                waiting[pool.submit(work, one)] = one
                 if len(waiting) >= AHEAD:
-                    yield waiting.popleft()
+                    yield from _finished(waiting)
             while waiting:
-                yield waiting.popleft()
+                yield from _finished(waiting)
         finally:
-            for _, future in waiting:
+            for future in waiting:
                 future.cancel()
+
+
+def _finished(waiting: dict[Future[Got], Asked]) -> Iterator[tuple[Asked, Future[Got]]]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in [future for future in waiting if future in done]:
+        yield waiting.pop(future), future

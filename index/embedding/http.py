@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ipaddress
 import socket
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +32,7 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)
 """Answers that may be another one in a second."""
 
 _BLOCK = 1 << 16
+_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 def fetch(url: str, target: Path, largest: int, seconds: float = SECONDS) -> None:
@@ -53,7 +56,8 @@ def fetch(url: str, target: Path, largest: int, seconds: float = SECONDS) -> Non
             _fetch_once(url, target, largest, deadline)
             return
         except urllib.error.HTTPError as error:
-            reason, again = f"the server answers {error.code} {error.reason}", error.code in _PASSING
+            told = str(error.reason).partition("\n")[0]
+            reason, again = f"the server answers {error.code} {told}", error.code in _PASSING
         except _RefusedError as error:
             reason, again = str(error), False
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -72,23 +76,42 @@ class _RefusedError(Exception):
 
 
 def _fetch_once(url: str, target: Path, largest: int, deadline: float) -> None:
-    request = _Request(url, headers={"User-Agent": "simkin"})
+    request = _request(url)
     request.first = request.last = _origin(url)
     with _opener().open(request, timeout=SILENT_SECONDS) as answer, target.open("wb") as file:
         told = answer.headers.get("Content-Length", "")
         expected = int(told) if told.isdigit() else -1
         if expected > largest:
             raise _RefusedError(f"it has {expected:,} bytes, more than the {largest:,} allowed")
-        length = 0
-        while block := answer.read(_BLOCK):
+        packed = answer.headers.get("Content-Encoding", "").lower() in ("gzip", "deflate")
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32) if packed else None
+        length = written = 0
+        while block := answer.read1(_BLOCK):
             length += len(block)
-            if length > largest:
+            content = unpack.decompress(block, largest + 1 - written) if unpack else block
+            written += len(content)
+            if written > largest:
                 raise _RefusedError(f"it has more than the {largest:,} bytes allowed")
             if time.monotonic() > deadline:
                 raise _RefusedError("it took too long and was given up")
-            file.write(block)
+            file.write(content)
     if 0 <= length < expected:
         raise OSError(f"the connection ended after {length:,} of {expected:,} bytes")
+
+
+def _request(url: str) -> _Request:
+    """A request for an address as people write it: with spaces, other scripts, or a name and password."""
+    parts = urllib.parse.urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode() if not (parts.hostname or "").isascii() else parts.hostname
+    place = f"[{host}]" if host and ":" in host else host or ""
+    place += f":{parts.port}" if parts.port else ""
+    path = urllib.parse.quote(parts.path, safe=_SAFE)
+    query = urllib.parse.quote(parts.query, safe=_SAFE + "?")
+    headers = {"User-Agent": "simkin"}
+    if parts.username is not None:
+        secret = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
+    return _Request(urllib.parse.urlunsplit((parts.scheme, place, path, query, "")), headers=headers)
 
 
 class _Request(urllib.request.Request):
@@ -110,7 +133,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
             raise _RefusedError(f"the server redirects to {newurl[:200]}, which is no http address")
-        follow = _Request(newurl, headers={"User-Agent": "simkin"})
+        follow = _request(newurl)
         follow.first, follow.last = getattr(req, "first", _Request.first), _origin(newurl)
         return follow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from index.embedding.shards import (
     EncoderShards,
     Manifest,
     Row,
+    adopt_shard,
     encoder_folder,
     read_shard,
     sha256_of,
@@ -28,7 +30,7 @@ from index.embedding.shards import (
 )
 from index.embedding.sources import EXPECTED, Access, scan_source, settled
 from index.encoders import card_of, encoder_names
-from index.errors import InputError, MediaError, StorageError
+from index.errors import InputError, MediaError, MissingExtraError, StorageError
 from index.lock import writer_lock
 from index.scan import entry_id
 from index.workers import Described, Job, describe_all, usable_cores
@@ -71,6 +73,8 @@ class EmbedReport:
         described: Files described by this run.
         shards: Shard files written by this run.
         finished: Shard files that were finished before and stay.
+        gone: Files that their source had before and has no more; their rows stay.
+        unencoded: Files that no encoder of this job describes: sounds without an encoder for sounds.
         unlisted: Folders and tars that could not be listed to their end, with the reason.
         seconds: Duration of this run.
     """
@@ -80,6 +84,8 @@ class EmbedReport:
     described: int
     shards: int
     finished: int
+    gone: int
+    unencoded: int
     unlisted: tuple[str, ...]
     seconds: float
 
@@ -111,7 +117,8 @@ def embed(
     places = list(dict.fromkeys(settled(os.fspath(source)) for source in sources))
     if not places:
         raise InputError("nothing to embed: name a folder, a table, a tar, a file or a URL")
-    _make_folder(out)
+    encoder_names(options.encoders)
+    made = _make_folder(out)
     with writer_lock(out):
         try:
             manifest = _settle(out, places, options)
@@ -123,23 +130,31 @@ def embed(
                 for held in manifest.encoders.values():
                     if held.shards:
                         write_npy(out / held.folder, held.card)
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"{out / JOB}: {error}; what was committed is kept: free some space or name another --out"
-            ) from error
+        except sqlite3.DatabaseError as error:
+            full = "full" in str(error) or "readonly" in str(error) or "disk I/O" in str(error)
+            advice = "free some space" if full else f"delete {JOB}, finished shards are kept"
+            raise StorageError(f"{out / JOB}: {error}; {advice}, then run again") from error
+        except (InputError, MissingExtraError):
+            if made and not (out / MANIFEST).exists():  # nothing was begun
+                shutil.rmtree(out, ignore_errors=True)
+            raise
     return replace(report, seconds=round(time.monotonic() - started, 3))
 
 
-def _make_folder(out: Path) -> None:
-    """Make the output folder; refuse one that holds anything but what an earlier run began."""
+def _make_folder(out: Path) -> bool:
+    """Make the output folder; refuse one that holds anything but what an earlier run began. Whether it is new."""
+    if re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(out)):
+        raise InputError(f"--out {out} is a URL; expected a local folder, copy it where it shall go afterwards")
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         names = os.listdir(out)
     except OSError as error:
         raise InputError(f"--out {out} cannot be used: {(error.strerror or str(error)).lower()}") from None
-    ours = ("writer.", JOB, SPOOL, f".{MANIFEST}")
-    if MANIFEST not in names and any(not name.startswith(ours) for name in names):
+    ours = ("writer.", SPOOL, f".{MANIFEST}")
+    if MANIFEST not in names and JOB not in names and any(not name.startswith(ours) for name in names):
         raise InputError(f"--out {out} holds other files; name an empty or a new folder")
+    return made
 
 
 def _settle(out: Path, places: Sequence[str], options: EmbedOptions) -> Manifest:
@@ -185,8 +200,8 @@ class _Run:
         self._unlisted: list[str] = []
         self._asked: dict[int, tuple[_Open, tuple[str, ...], Path | None]] = {}
         self._done = self._failed = self._total = 0
-        self._described = self._written = 0
-        self._finished = sum(len(held.shards) for held in manifest.encoders.values())
+        self._described = self._written = self._gone = 0
+        self._finished = 0
 
     def __enter__(self) -> _Run:
         shutil.rmtree(self._spool, ignore_errors=True)
@@ -200,13 +215,38 @@ class _Run:
         """Bring the plan in line with the sources."""
         self._on_progress("scan", 0, 0, 0)
         for place in places:
-            found = scan_source(place, self._options.access, self._spool, self._unlisted.append)
-            if not self._plan.take_in(place, found) and not self._unlisted:
+            found, gone = self._plan.take_in(
+                place, scan_source(place, self._options.access, self._spool, self._unlisted.append)
+            )
+            if not found and not self._unlisted:
                 raise InputError(f"{place} holds no picture or sound; expected {EXPECTED}")
+            self._gone += 0 if self._unlisted else gone
         self._plan.cut(self._options.shard_size)
-        if not self._plan.count():
-            raise InputError(f"{'; '.join(self._unlisted)}")
+        counts = self._plan.counts()
+        if not counts:
+            raise InputError("; ".join(self._unlisted))
+        if not any(counts.get(held.card.modality) for held in self._manifest.encoders.values()):
+            raise InputError(
+                f"the sources hold {' and '.join(f'{n:,} files of kind {kind}' for kind, n in counts.items())}, which "
+                f"{', '.join(self._manifest.encoders)} cannot describe; name another --encoder"
+            )
+        if self._plan.fresh or not (self._out / MANIFEST).exists():
+            self._adopt()
+        self._finished = sum(len(held.shards) for held in self._manifest.encoders.values())
         self._manifest.save(self._out)
+
+    def _adopt(self) -> None:
+        """The plan or the manifest was lost: keep the shards that hold just what is planned."""
+        for held in self._manifest.encoders.values():
+            held.shards.clear()
+        for shard in self._plan.shards():
+            name = shard_name(shard.number)
+            for encoder in self._encoders(shard):
+                held = self._manifest.encoders[encoder]
+                planned = ((file.item_id, file.position) for file in self._plan.files(shard))
+                found = adopt_shard(self._out / held.folder / name, held.card.fingerprint, planned)
+                if found:
+                    held.shards[name] = found
 
     def describe(self) -> None:
         """Describe what no shard holds yet."""
@@ -227,6 +267,8 @@ class _Run:
             described=self._described,
             shards=self._written,
             finished=self._finished,
+            gone=self._gone,
+            unencoded=sum(n for kind, n in self._plan.counts().items() if kind not in firsts),
             unlisted=tuple(self._unlisted),
             seconds=0.0,
         )

@@ -112,6 +112,9 @@ class Result(NamedTuple):
 class Plan:
     """``job.db``, open for the one process that holds the folder's lock.
 
+    Attributes:
+        fresh: Whether there was none before.
+
     Args:
         out: The job's output folder.
 
@@ -120,6 +123,7 @@ class Plan:
     """
 
     def __init__(self, out: Path) -> None:
+        self.fresh = not (out / JOB).exists()
         self._sql = sqlite3.connect(out / JOB)
         self._sql.executescript(
             f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=FILE; {_SCHEMA}"
@@ -134,11 +138,11 @@ class Plan:
 
     # ---- What there is to do ----
 
-    def take_in(self, source: str, found: Iterable[Found]) -> int:
+    def take_in(self, source: str, found: Iterable[Found]) -> tuple[int, int]:
         """Append the files of a source that are new, and note those that changed.
 
         Returns:
-            Number of files found.
+            Number of files found, and of those that the source had before and has no more.
         """
         sql = self._sql
         sql.executescript(_FOUND)
@@ -174,7 +178,8 @@ class Plan:
                 told,
             )
             (count,) = sql.execute("SELECT count(*) FROM found").fetchone()
-        return int(count)
+            (held,) = sql.execute("SELECT count(*) FROM files WHERE source=:source", told).fetchone()
+        return int(count), int(held) - int(count)
 
     def cut(self, size: int) -> None:
         """Cut files that are in no shard yet into shards of ``size``; the last one may be smaller."""
@@ -192,9 +197,9 @@ class Plan:
         """All shards, in order."""
         return [Shard(*row) for row in self._sql.execute("SELECT * FROM shards ORDER BY modality, shard")]
 
-    def count(self) -> int:
-        """Number of files."""
-        return int(self._sql.execute("SELECT count(*) FROM files").fetchone()[0])
+    def counts(self) -> dict[str, int]:
+        """Number of files of each modality."""
+        return dict(self._sql.execute("SELECT modality, count(*) FROM files GROUP BY modality"))
 
     def changed(self, shard: Shard) -> bool:
         """Whether a file of a shard, or what is told of it, changed since the shard was written."""

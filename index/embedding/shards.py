@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,6 +228,29 @@ def read_shard(path: Path) -> Iterator[Row]:
             for at, (item_id, position, place, attributes, tags, stage, error) in enumerate(zip(*values, strict=True)):
                 vector = vectors[at].tobytes() if good[at] else b""
                 yield Row(item_id, position, place, attributes, tags, vector, stage or "", error or "")
+
+
+def adopt_shard(path: Path, fingerprint: str, planned: Iterable[tuple[str, int]]) -> ShardFile | None:
+    """Look at a file that no manifest vouches for: is it the shard that was planned?
+
+    Args:
+        fingerprint: Of the encoder.
+        planned: Id and position of each of its rows, in order.
+
+    Returns:
+        What a manifest would say of it; ``None`` when there is none, or it is another one or damaged.
+    """
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        table = parquet.read_table(path, columns=["id", "position", "fingerprint", "status"])
+    except (OSError, arrow.ArrowException, KeyError, ValueError):
+        return None
+    held = list(zip(table.column("id").to_pylist(), table.column("position").to_pylist(), strict=True))
+    if held != list(planned) or set(table.column("fingerprint").to_pylist()) != {fingerprint}:
+        return None
+    return ShardFile(len(held), table.column("status").to_pylist().count("failed"), sha256_of(path))
 
 
 def shard_files(folder: Path) -> list[Path]:

@@ -59,7 +59,7 @@ def settled(source: str) -> str:
         source = source.partition("://")[2]
     if scheme_of(source):
         return source
-    path = Path(source).absolute()
+    path = Path(os.path.abspath(source))
     if path.name.lower().endswith(PACKED_SUFFIXES):
         raise InputError(f"{path} is compressed, so its members cannot be read in place; unpack it to a plain .tar")
     if not path.exists():

@@ -70,7 +70,8 @@ def scan_tar(file: IO[bytes], name: str) -> Iterator[Member]:
             sample = _Sample("")
             for info in tar:
                 tar.members = []  # type: ignore[attr-defined]  # else it remembers every header
-                if not info.isreg() or PurePosixPath(info.name).name.startswith((".", "__")):
+                links = info.issym() or info.islnk()
+                if not (info.isreg() or links) or PurePosixPath(info.name).name.startswith((".", "__")):
                     continue
                 key, ending = key_of(info.name)
                 if key != sample.key:
@@ -79,13 +80,17 @@ def scan_tar(file: IO[bytes], name: str) -> Iterator[Member]:
                 modality = modality_of(info.name)
                 if modality:
                     sample.media.append((info, modality))
-                elif (ending == "json" or ending in _TEXTS) and info.size <= LARGEST_TEXT:
+                elif not links and (ending == "json" or ending in _TEXTS) and info.size <= LARGEST_TEXT:
                     content = tar.extractfile(info)
                     sample.attributes |= _attributes(ending, content.read() if content else b"")
             yield from _members(sample, seen)
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes any header it cannot read for the end
+                raise tarfile.ReadError(f"no header at byte {tar.offset:,}")
     except (tarfile.TarError, EOFError) as error:
         raise InputError(
-            f"{name} is cut off, compressed or no tar file ({error}); expected an uncompressed .tar, fetch or unpack it"
+            f"{name} is cut off, damaged, compressed or no tar file ({error}); expected an uncompressed .tar, fetch or "
+            "unpack it again"
         ) from None
 
 
@@ -106,8 +111,14 @@ def _members(sample: _Sample, seen: set[int]) -> Iterator[Member]:
         place = REPEATED + info.offset_data // tarfile.BLOCKSIZE if problem else position
         yield Member(
             sample.key, place, info.name, info.offset_data, info.size, modality, attributes,
-            problem or ("sparse members cannot be read" if info.sparse else ""),
+            problem or _unreadable(info),
         )  # fmt: skip
+
+
+def _unreadable(info: tarfile.TarInfo) -> str:
+    if info.issym() or info.islnk():
+        return f"it is a link to {info.linkname!r}; links in a tar are not followed"
+    return "sparse members cannot be read" if info.sparse else ""
 
 
 def _attributes(ending: str, content: bytes) -> dict[str, Attribute]:

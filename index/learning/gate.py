@@ -23,6 +23,7 @@ from index.learning.links import (
 )
 from index.learning.scorers import Contender
 from index.learning.splits import TEST, Split
+from index.relations import CandidateRule
 
 Verdict: TypeAlias = Literal["better", "not better", "cannot tell"]
 Decision: TypeAlias = Literal["passed", "refused", "cannot tell"]
@@ -162,6 +163,7 @@ def judge(
     seed: int,
     categories: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
+    rule: CandidateRule = "any",
 ) -> GateResult:
     """Compare a learned relation with the unlearned one and the same-category baselines, on what was held out.
 
@@ -180,6 +182,8 @@ def judge(
         seed: Of negatives and intervals; the same input gives the same result.
         categories: int64, shape ``(n,)``, -1 for none.
         groups: int64, shape ``(n,)``: near-duplicates share a number, as given to the splits.
+        rule: Who may answer. Where it is the same category alone, everybody tells items of other categories
+            apart, so negatives at random say nothing and are not drawn; a note says so.
 
     Raises:
         InputError: The trials are not one of each kind, or are of different data; a score is not finite.
@@ -192,7 +196,8 @@ def judge(
         raise InputError("the two splits are of different data; split the same vectors and edges twice")
     known = np.concatenate([warm.split.train, warm.split.validation, warm.split.test])
     by_category = categories if has_categories(categories, [known]) else None
-    found = [_try(trial, by_category, groups, seed) for trial in (warm, cold)]
+    inside = by_category is not None and rule == "same category"
+    found = [_try(trial, by_category, groups, seed, inside=inside) for trial in (warm, cold)]
     comparisons = tuple(one for made, _ in found for one in made)
     notes = [note for _, missed in found for note in missed]
     verdicts = {one.verdict for one in comparisons}
@@ -203,12 +208,19 @@ def judge(
         decision = "cannot tell"
     if by_category is None:
         notes.append("the items have no two categories, so negatives at random decide alone")
+    if inside:
+        notes.append("only items of the same category answer, so negatives of the same category decide alone")
     splits = (warm.split.to_json(), cold.split.to_json())
     return GateResult(decision, comparisons, tuple(notes), splits, seed)
 
 
 def _try(
-    trial: Trial, categories: NDArray[np.int64] | None, groups: NDArray[np.int64] | None, seed: int
+    trial: Trial,
+    categories: NDArray[np.int64] | None,
+    groups: NDArray[np.int64] | None,
+    seed: int,
+    *,
+    inside: bool,
 ) -> tuple[list[Comparison], list[str]]:
     """All comparisons of one split, and a sentence for each kind of negatives that none could be made with."""
     split = trial.split
@@ -226,6 +238,8 @@ def _try(
     thresholds = [threshold_of(one, training) for one in (trial.learned, *others)]
     comparisons, notes = [], []
     for number, own in enumerate(drawn):
+        if inside and own is None:
+            continue
         try:
             links = draw_links(split.test, known, items, seed=seed + number, categories=own, groups=groups)
         except InputError as error:

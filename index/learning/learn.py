@@ -243,7 +243,7 @@ def _judged(
         contenders = (_learned(data, maps), _unlearned(data, options.relation))
         trials.append(Trial(split, *(under_rule(one, rule, data.categories) for one in contenders)))
     on_progress("judging")
-    gate = judge(*trials, seed=options.seed, categories=data.categories, groups=data.groups)
+    gate = judge(*trials, seed=options.seed, categories=data.categories, groups=data.groups, rule=rule)
     return gate, ranks[0]
 
 

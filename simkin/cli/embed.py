@@ -58,6 +58,10 @@ def command(
         bar.close()
     for problem in report.unlisted:
         click.echo(problem, err=True)
+    if report.gone:
+        click.echo(f"{report.gone} files are gone from their sources; their rows stay", err=True)
+    if report.unencoded:
+        click.echo(f"{report.unencoded} files are of a kind that no --encoder named here describes", err=True)
     if as_json:
         echo_json({"event": "embedded", **asdict(report)})
     else:
