@@ -136,18 +136,16 @@ def rank(scorer: Scorer, questions: Questions, *, k: int, seed: int) -> Ranking:
 
 def _standing(scores: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.int64]:
     """Candidates above and tied, and right answers above and tied, of each right answer: int64, ``(4, t)``."""
-    counted = []
+    counted: list[NDArray[np.int64]] = []
     for values in (scores, own):
         if len(own) > FEW:
             ordered = np.sort(values)
             upper = np.searchsorted(ordered, own, "right")
             counted += [len(values) - upper, upper - np.searchsorted(ordered, own, "left")]
         else:
-            counted += [
-                [np.count_nonzero(values > one) for one in own],
-                [np.count_nonzero(values == one) for one in own],
-            ]
-    return np.array(counted, np.int64)
+            counted.append(np.array([np.count_nonzero(values > one) for one in own]))
+            counted.append(np.array([np.count_nonzero(values == one) for one in own]))
+    return np.stack(counted).astype(np.int64)
 
 
 def _allowed(questions: Questions, start: int, stop: int, truth: _Lookup, known: _Lookup) -> NDArray[np.bool_]:
