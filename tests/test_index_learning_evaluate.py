@@ -84,7 +84,7 @@ def test_labels_are_counted_by_precision():
     found = evaluate([Contender("cosine", cosine_scorer(rows))], LabelTruth(labels, "kind"), 6, k=2, **TOLD)
     assert found.contenders[0].metrics["precision@1"].value == pytest.approx(4 / 6)
     assert found.curve == "precision"
-    assert found.notes == ("lists longer than 3 would hold every candidate and were left out",)
+    assert found.notes == ("the items are too few for lists longer than 5, which were left out",)
 
 
 def test_labels_answer_only_by_what_may_answer():

@@ -226,3 +226,39 @@ def test_worse_than_chance_is_no_mark_to_beat(made):
     found = judge(*trials, seed=1)
     assert {one.verdict for one in found.comparisons if one.against == "apart"} == {"better"}
     assert found.decision == "refused"
+
+
+def test_one_lucky_edge_is_not_better(made):
+    """A difference above 0 that other edges might not have shown does not count."""
+    rows, pairs, _ = made
+    warm, cold = warm_split(rows, pairs, seed=2), cold_split(rows, pairs, seed=2)
+    plain = cosine_scorer(rows)
+    lost = [edge for edge in warm.test if plain(edge[:1], edge[1:])[0] < -0.3][:1]
+    assert lost
+
+    def score(queries, candidates):
+        right = (queries == lost[0][0]) & (candidates == lost[0][1])
+        return (plain(queries, candidates) + 3 * right).astype(np.float32)
+
+    similar = Contender("similar", plain)
+    found = judge(Trial(warm, Contender("lucky", score), similar), Trial(cold, similar, similar), seed=1)
+    one = next(one for one in found.comparisons if one.split == "warm" and one.against == "similar")
+    assert one.difference.value > 0
+    assert one.difference.low == 0
+    assert one.verdict == "not better"
+
+
+def test_cold_links_name_unseen_items_alone(made):
+    """Edges and negatives of the cold split are of items that training has not seen."""
+    rows, pairs, categories = made
+    warm, cold = warm_split(rows, pairs, seed=2), cold_split(rows, pairs, seed=2)
+    asked = []
+
+    def score(queries, candidates):
+        asked.append(np.concatenate([queries, candidates]))
+        return cosine_scorer(rows)(queries, candidates)
+
+    plain = Contender("similar", cosine_scorer(rows))
+    judge(Trial(warm, plain, plain), Trial(cold, Contender("x", score, 0.0), plain), seed=1, categories=categories)
+    assert not np.isin(np.concatenate(asked), cold.train).any()
+    assert not np.isin(np.concatenate(asked), cold.validation).any()

@@ -169,15 +169,16 @@ def test_numbering_does_not_matter(seed):
             assert ((mine >= 0) & (mine <= 1 + 1e-12) | np.isnan(mine)).all()
 
 
-def test_blocks_do_not_matter(monkeypatch):
-    """One query at a time gives what one block gives."""
+@pytest.mark.parametrize("bound", ["CELLS", "FEW"])
+def test_blocks_do_not_matter(monkeypatch, bound):
+    """One query at a time gives what one block gives, and sorting what counting gives."""
     rng = np.random.default_rng(0)
-    rows, truth = rng.normal(size=(50, 5)).astype(np.float32), rng.integers(0, 50, (60, 2))
+    rows, truth = rng.integers(0, 3, (50, 3)).astype(np.float32), rng.integers(0, 50, (60, 2))
     questions = Questions(np.unique(truth[:, 0]), np.arange(50), truth, NO_PAIRS)
     whole = rank(cosine_scorer(rows), questions, k=5, seed=0)
-    monkeypatch.setattr(ranking_module, "CELLS", 1)
+    monkeypatch.setattr(ranking_module, bound, 0)
     parts = rank(cosine_scorer(rows), questions, k=5, seed=0)
-    for name in ("pairs", "place", "above", "tied", "candidates"):
+    for name in ("pairs", "place", "above", "tied", "true_above", "true_tied", "candidates"):
         assert (getattr(whole, name) == getattr(parts, name)).all()
     assert (whole.top == parts.top).all()
 

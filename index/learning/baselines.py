@@ -27,7 +27,7 @@ def chance_scorer(queries: NDArray[np.int64], candidates: NDArray[np.int64]) -> 
 def random_scorer(seed: int) -> Scorer:
     """A number in [0, 1) for each pair of rows, which depends on nothing but the two rows and the seed.
 
-    Mixed by the finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014, figure 16).
+    Mixed by the finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
     """
     salt = np.random.default_rng(seed).integers(1 << 63, dtype=np.uint64)
 

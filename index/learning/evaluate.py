@@ -208,7 +208,7 @@ def evaluate(
     if ranking.unreachable:
         notes.append(f"{ranking.unreachable:,} right answers could not be candidates and were left out")
     if len(cuts) < len(CUTS):
-        notes.append(f"lists longer than {cuts[-1]} would hold every candidate and were left out")
+        notes.append(f"the items are too few for lists longer than {cuts[-1]}, which were left out")
     return Evaluation(
         relation=names[0], what=truth.what, curve=judged.curve, contenders=tuple(figures),
         items=len(questions.candidates), queries=len(questions.queries), k=k, ties=ties, seed=seed,

@@ -17,6 +17,9 @@ from index.relations import CandidateRule
 CELLS = 1 << 22
 """Scores held at once: 16 MB, and several times that with what is made of them."""
 
+FEW = 32
+"""Right answers of one query up to which counting beats sorting all its scores."""
+
 NO_PAIRS = np.zeros((0, 2), np.int64)
 
 
@@ -109,15 +112,11 @@ def rank(scorer: Scorer, questions: Questions, *, k: int, seed: int) -> Ranking:
         allowed = _allowed(questions, start, stop, truth, known)
         scores[~allowed] = -np.inf
         counts[start:stop] = allowed.sum(axis=1)
-        if len(truth.places):
-            scores_in_order = np.sort(scores, axis=1)
-            best = scores_in_order[:, -k]
-        else:
-            best = np.partition(scores, len(candidates) - k, axis=1)[:, -k]
+        best = np.partition(scores, len(candidates) - k, axis=1)[:, -k]
         for place, own in truth.within(start, stop):
             own = own[allowed[place - start, own]]
             if len(own):
-                standing = _standing(scores_in_order[place - start], scores[place - start, own])
+                standing = _standing(scores[place - start], scores[place - start, own])
                 order = np.argsort(standing[0], kind="stable")
                 places.append(np.full(len(own), place))
                 columns.append(own[order])
@@ -135,14 +134,18 @@ def rank(scorer: Scorer, questions: Questions, *, k: int, seed: int) -> Ranking:
     return Ranking(queries, pairs, asked, above, tied, true_above, true_tied, counts, top, truth.total - len(pairs))
 
 
-def _standing(ordered: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.int64]:
+def _standing(scores: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.int64]:
     """Candidates above and tied, and right answers above and tied, of each right answer: int64, ``(4, t)``."""
-    right = np.sort(own)
-    rows = []
-    for values in (ordered, right):
-        upper = np.searchsorted(values, own, "right")
-        rows += [len(values) - upper, upper - np.searchsorted(values, own, "left")]
-    return np.stack(rows).astype(np.int64)
+    counted: list[NDArray[np.int64]] = []
+    for values in (scores, own):
+        if len(own) > FEW:
+            ordered = np.sort(values)
+            upper = np.searchsorted(ordered, own, "right")
+            counted += [len(values) - upper, upper - np.searchsorted(ordered, own, "left")]
+        else:
+            counted.append(np.array([np.count_nonzero(values > one) for one in own]))
+            counted.append(np.array([np.count_nonzero(values == one) for one in own]))
+    return np.stack(counted).astype(np.int64)
 
 
 def _allowed(questions: Questions, start: int, stop: int, truth: _Lookup, known: _Lookup) -> NDArray[np.bool_]:

@@ -35,7 +35,8 @@ thead th { vertical-align: bottom; white-space: normal; }
 td.best { font-weight: 700; }
 td:nth-child(2), thead th:nth-child(2) { background: var(--ours); }
 small { display: block; color: var(--faint); font-size: .75rem; font-weight: 400; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1.5rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 1.5rem;
+  margin-top: 1rem; }
 figure { margin: 0; min-width: 0; }
 svg { width: 100%; height: auto; }
 svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
@@ -98,7 +99,10 @@ def page(evaluation: Evaluation) -> str:
         f"<h1>{escape(title)}</h1>",
         _facts(evaluation),
         "<h2>How well it answers</h2>",
-        "<p>Mean with its 95 % bootstrap interval, queries resampled. The best of each row is bold.</p>",
+        "<p>Mean with its 95 % bootstrap interval, queries resampled. The best of each row is bold.",
+        "Rank percentile: share of candidates before the right answers; 0 is best, 0.5 is random.</p>"
+        if "rank percentile" in names
+        else "</p>",
         _table(found, [(name, [_cell(one, name) for one in found]) for name in names]),
         '<div class="plots">',
         _figure(f"{evaluation.curve.capitalize()} at k, over the length of the list", _curve(evaluation), found),

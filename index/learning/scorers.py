@@ -61,8 +61,8 @@ def cosine_scorer(rows: Vectors) -> Scorer:
 def link_scorer(sources: Vectors, targets: Vectors, shift: float) -> Scorer:
     """The log-odds of a link, c - ‖sᵢ - tⱼ‖², of a low-rank map that was fitted.
 
-    The probability is 1 / (1 + exp(‖sᵢ - tⱼ‖² - c)) (McAuley, Targett, Shi & van den Hengel, SIGIR 2015, eq. 2
-    and 4), so P > 0.5 where this exceeds 0. Odds are scored, since float32 cannot tell probabilities near 1 apart.
+    The probability is 1 / (1 + exp(‖sᵢ - tⱼ‖² - c)) (McAuley, Targett, Shi & van den Hengel, SIGIR 2015, eq. 3-5),
+    so P > 0.5 where this exceeds 0. Odds are scored, since float32 cannot tell probabilities near 1 apart.
 
     Args:
         sources: float32, shape ``(n, k)``, items as they are asked about, mapped.

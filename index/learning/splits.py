@@ -162,7 +162,7 @@ def warm_split(
     used, ends = pairs[kept], ends[kept]
     if not len(used):
         raise InputError("every edge joins an item to itself or to its near-duplicate; there is nothing to learn")
-    _, bundle = np.unique(ends, axis=0, return_inverse=True)
+    _, bundle = np.unique(ends[:, 0] * len(rows) + ends[:, 1], return_inverse=True)
     bundle = bundle.reshape(-1)
     side = _drawn(int(bundle.max()) + 1, validation, test, np.random.default_rng(seed))
     seen = np.zeros(len(rows), bool)
