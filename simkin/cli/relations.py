@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from simkin.cli.options import echo_json, json_option
 
 
 @click.command("relations")
+@click.option(
+    "--catalog", type=click.Path(path_type=Path), envvar="SIMKIN_CATALOG", help="Show what was learned there, too."
+)
 @json_option
-def command(as_json: bool) -> None:
+def command(catalog: Path | None, as_json: bool) -> None:
     """List relations: facet weights, who may answer, and why."""
     from index.relations import RELATIONS
 
-    for relation in RELATIONS.values():
+    relations = RELATIONS
+    if catalog is not None:
+        from index.catalog import Catalog
+
+        with Catalog.open(catalog) as opened:
+            relations = opened.relations()
+    for relation in relations.values():
         if as_json:
             echo_json(
                 {
                     "name": relation.name,
                     "weights": dict(relation.weights),
+                    "learned": bool(relation.head),
                     "rule": relation.rule,
                     "modalities": list(relation.modalities),
                     "why": relation.why,
@@ -26,4 +38,4 @@ def command(as_json: bool) -> None:
             )
         else:
             weights = ", ".join(f"{name} {weight:g}" for name, weight in relation.weights.items())
-            click.echo(f"{relation.name:<14} {relation.rule:<15} {weights}\n{'':15}{relation.why}")
+            click.echo(f"{relation.name:<14} {relation.rule:<15} {weights or 'learned'}\n{'':15}{relation.why}")
