@@ -17,7 +17,7 @@ from index.learning.likelihood import (
     link_loss,
     squared_distances,
 )
-from index.learning.lowrank import RANKS, RIDGE, Trial, link_probability
+from index.learning.lowrank import RANKS, RIDGE, RIDGES, Trial, link_probability
 from index.learning.rounds import Objective, Parameters, minimise_in_rounds
 from index.learning.training_links import Links, check_ranks, draw_batch, prepare_links, rows_of
 from index.types import Vectors
@@ -65,6 +65,7 @@ def fit_asymmetric(
     categories: ArrayLike | None = None,
     same_category: float = 0.0,
     ranks: Sequence[int] = RANKS,
+    ridges: Sequence[float] = RIDGES,
     seed: int = 0,
 ) -> TwoMaps:
     """Fit P(i → j) = σ(c − ‖xᵢA + b − xⱼB‖²) to directed pairs.
@@ -91,9 +92,10 @@ def fit_asymmetric(
         directed=True,
     )
     check_ranks(ranks, links)
-    fits = [_fit_from(_begin(links, rank, rng), links, rank, RIDGE, rng) for rank in ranks]
+    first = RIDGE if RIDGE in ridges else ridges[0]
+    fits = [_fit_from(_begin(links, rank, rng), links, rank, first, rng) for rank in ranks]
     begun, chosen = min(fits, key=lambda fit: fit[1].loss)
-    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in (RIDGE / 10, RIDGE * 10)]
+    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in ridges if ridge != first]
     point, trial = min(fits, key=lambda fit: fit[1].loss)
     source, target, offset = (part.astype(np.float32) for part in _parts(point, trial.rank, links.scale))
     return TwoMaps(source, target, offset, float(point[-1]), tuple(trial for _, trial in fits))

@@ -17,13 +17,14 @@ from index.catalog import Catalog
 from index.errors import InputError
 from index.head import Head, expected_parts
 from index.learned import hold_relation
+from index.learning import lowrank as fits
 from index.learning.asymmetric import fit_asymmetric
 from index.learning.dataset import Dataset, dataset_of
 from index.learning.edge_store import read_edges_of, write_edges
 from index.learning.edges import EdgeArrays, Reading
 from index.learning.formats import read_edges
 from index.learning.gate import GateResult, Trial, judge
-from index.learning.lowrank import RANKS, fit_low_rank
+from index.learning.lowrank import fit_low_rank
 from index.learning.pairing import Pairing
 from index.learning.resolve import ResolveReport, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
@@ -60,7 +61,7 @@ class LearnOptions:
     format: str = ""
     directed: bool = False
     rule: CandidateRule | None = None
-    ranks: tuple[int, ...] = RANKS
+    ranks: tuple[int, ...] = fits.RANKS
     pairing: Pairing = field(default_factory=Pairing)
     force: bool = False
     seed: int = 0
@@ -122,6 +123,7 @@ class _Maps:
     target: NDArray[np.float32]
     offset: NDArray[np.float32]
     shift: float
+    tried: tuple[fits.Trial, ...]
 
 
 def learn(
@@ -132,8 +134,9 @@ def learn(
 ) -> LearnReport:
     """Fit a relation to edges, judge it on edges held out, and save it if it passes.
 
-    It is fitted three times: on the training edges of a warm and of a cold split, to be judged on the rest, and
-    then on all edges, with the dimensions that the warm one chose, to be saved.
+    It is fitted on the training edges of a warm and of a cold split, to be judged on the rest, and then on all
+    edges, to be saved. The warm split's validation chooses the dimensions, both together the regularisation: what
+    serves items that were seen and items that were not.
 
     Args:
         source: Behaviour data, see ``index.learning.formats.read_edges``; ``None`` learns anew from the edges that
@@ -158,11 +161,11 @@ def learn(
         edges, reading, resolved = _edges(catalog, source, options)
         data = dataset_of(catalog, edges)
         rule = options.rule or _rule_of(options.relation, data)
-        gate, rank = _judged(data, rule, options, on_progress)
+        gate, rank, ridge = _judged(data, rule, options, on_progress)
         saved = gate.passed or options.force
         if saved:
             on_progress("fitting all edges")
-            head = _head(data, _fit(data, data.edges.pairs, None, (rank,), options), options.seed)
+            head = _head(data, _fit(data, data.edges.pairs, None, (rank,), (ridge,), options), options.seed)
             why = f"Learned from {len(data.edges.pairs):,} links; {gate.sentence}."
             relation = Relation(options.relation, {}, rule, (data.modality,), why, head.digest)
             report = {"gate": gate.to_json(), "forced": options.force and not gate.passed}
@@ -228,26 +231,41 @@ def _rule_of(name: str, data: Dataset) -> CandidateRule:
 
 def _judged(
     data: Dataset, rule: CandidateRule, options: LearnOptions, on_progress: Callable[[str], None]
-) -> tuple[GateResult, int]:
-    """Fit on the training edges of two splits, and judge on the others; also the dimensions chosen."""
+) -> tuple[GateResult, int, float]:
+    """Fit on the training edges of two splits, and judge on the others; also the rank and ridge chosen."""
     splits = [
         split(data.rows, data.edges.pairs, seed=options.seed, groups=data.groups, categories=data.categories)
         for split in (warm_split, cold_split)
     ]
-    trials = []
     ranks = options.ranks
+    losses: dict[float, float] = dict.fromkeys(fits.RIDGES, 0.0)
+    for split in splits:
+        on_progress(f"choosing on the {split.kind} split")
+        tried = _fit(data, split.train, split.validation, ranks, fits.RIDGES, options).tried
+        ranks = (min(tried, key=lambda trial: trial.loss).rank,)
+        for trial in tried:
+            if trial.rank == ranks[0]:
+                losses[trial.ridge] += trial.loss
+    ridge = min(losses, key=losses.__getitem__)
+    trials = []
     for split in splits:
         on_progress(f"fitting the {split.kind} split")
-        maps = _fit(data, split.train, split.validation, ranks, options)
-        ranks = (maps.source.shape[1],)
+        maps = _fit(data, split.train, split.validation, ranks, (ridge,), options)
         contenders = (_learned(data, maps), _unlearned(data, options.relation))
         trials.append(Trial(split, *(under_rule(one, rule, data.categories) for one in contenders)))
     on_progress("judging")
     gate = judge(*trials, seed=options.seed, categories=data.categories, groups=data.groups, rule=rule)
-    return gate, ranks[0]
+    return gate, ranks[0], ridge
 
 
-def _fit(data: Dataset, pairs: Pairs, validation: Pairs | None, ranks: Sequence[int], options: LearnOptions) -> _Maps:
+def _fit(
+    data: Dataset,
+    pairs: Pairs,
+    validation: Pairs | None,
+    ranks: Sequence[int],
+    ridges: Sequence[float],
+    options: LearnOptions,
+) -> _Maps:
     known = bool((data.categories >= 0).any())
     usable = tuple(rank for rank in ranks if rank <= min(data.rows.shape[1], len(data.rows) - 1))
     fit = fit_asymmetric if options.directed else fit_low_rank
@@ -259,11 +277,12 @@ def _fit(data: Dataset, pairs: Pairs, validation: Pairs | None, ranks: Sequence[
         categories=data.categories if known else None,
         same_category=SAME_CATEGORY if known else 0.0,
         ranks=usable or (min(data.rows.shape[1], len(data.rows) - 1),),
+        ridges=ridges,
         seed=options.seed,
     )
     if options.directed:
-        return _Maps(found.source, found.target, found.offset, found.shift)
-    return _Maps(found.matrix, found.matrix, np.zeros(found.matrix.shape[1], np.float32), found.shift)
+        return _Maps(found.source, found.target, found.offset, found.shift, found.tried)
+    return _Maps(found.matrix, found.matrix, np.zeros(found.matrix.shape[1], np.float32), found.shift, found.tried)
 
 
 def _weights(data: Dataset, pairs: Pairs) -> NDArray[np.float32]:

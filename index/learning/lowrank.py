@@ -18,8 +18,11 @@ RANKS = (10, 30, 100)
 """Dimensions tried, those of McAuley et al."""
 
 RIDGE = 2e-6
-"""Weight of ‖Y‖² beside the mean loss, for rows scaled so that two at random lie 1 apart; its tenfold and its
-tenth are tried as well, at the rank that was best."""
+"""Weight of ‖Y‖² beside the mean loss, for rows scaled so that two at random lie 1 apart: ranks are compared by it."""
+
+RIDGES = (RIDGE / 10, RIDGE, RIDGE * 10, RIDGE * 100, RIDGE * 1000)
+"""Tried at the rank that was best. Thousands of links between hundreds of items want little; for items that were
+never seen, more of it generalises better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def fit_low_rank(
     categories: ArrayLike | None = None,
     same_category: float = 0.0,
     ranks: Sequence[int] = RANKS,
+    ridges: Sequence[float] = RIDGES,
     seed: int = 0,
 ) -> LinkMap:
     """Fit a low-rank Mahalanobis distance with a learned shift to linked pairs.
@@ -101,6 +105,7 @@ def fit_low_rank(
         categories: Whole numbers, shape ``(n,)``.
         same_category: Share of the negatives drawn from the true target's category, 0 to 1.
         ranks: Dimensions K to choose from, each at most d and less than n.
+        ridges: Regularisations to choose from; the first of them that ``RIDGE`` is, else the first, compares ranks.
         seed: The same seed and input give the same bytes.
 
     Raises:
@@ -117,9 +122,10 @@ def fit_low_rank(
         rng=rng,
     )
     check_ranks(ranks, links)
-    fits = [_fit_from(_begin(links, rank, rng), links, rank, RIDGE, rng) for rank in ranks]
+    first = RIDGE if RIDGE in ridges else ridges[0]
+    fits = [_fit_from(_begin(links, rank, rng), links, rank, first, rng) for rank in ranks]
     begun, chosen = min(fits, key=lambda fit: fit[1].loss)
-    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in (RIDGE / 10, RIDGE * 10)]
+    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in ridges if ridge != first]
     point, trial = min(fits, key=lambda fit: fit[1].loss)
     matrix = (point[:-1].reshape(-1, trial.rank) * links.scale).astype(np.float32)
     return LinkMap("low rank", matrix, float(point[-1]), tuple(trial for _, trial in fits))
