@@ -115,7 +115,7 @@ def made_photos(folder: Path, count: int) -> list[Path]:
 
 
 class Workers:
-    """As many processes as cores, each with one single-threaded session of a network."""
+    """As many processes as cores, each with one single-threaded session of a network; they end with this one."""
 
     def __init__(self, model: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -135,11 +135,6 @@ class Workers:
             end.recv()
         return len(paths) / (time.perf_counter() - start)
 
-    def stop(self) -> None:
-        """Let the processes end."""
-        for end in self.ends:
-            end.send(None)
-
 
 def serve(end: Connection, model: Path) -> None:
     """Answer tasks until told to stop; runs in a process of its own."""
@@ -149,8 +144,11 @@ def serve(end: Connection, model: Path) -> None:
     how = encoder.preprocessing
     ready = np.random.default_rng(0).normal(size=(1, 3, how.height, how.width)).astype(np.float32)
     outputs = [name for name in ("pooled", "style", "map") if name in encoder.model.outputs]
-    while (asked := end.recv()) is not None:
-        task, paths = asked
+    while True:
+        try:
+            task, paths = end.recv()
+        except EOFError:
+            return
         for path in paths:
             if task == "session":
                 encoder.model.run(ready, outputs)
@@ -234,7 +232,6 @@ def runtime(name: str, models: Path, count: int, repeats: int, paths: Sequence[P
         contenders["onnxruntime int8"] = lambda: small.ask("session", [Path()] * count)
         ratios["onnxruntime int8 / torch"] = lambda r: r["onnxruntime int8"] / r["torch"]
     rates = turns(contenders, repeats)
-    workers.stop()
     return summary(rates, ratios)
 
 
@@ -260,7 +257,6 @@ def files(name: str, models: Path, count: int, repeats: int, paths: Sequence[Pat
         contenders["files to vectors, int8"] = lambda: small.ask("describe", some)
         ratios["int8 of the loader loop"] = lambda r: r["files to vectors, int8"] / r["loader loop"]
     rates = turns(contenders, repeats)
-    workers.stop()
     return summary(rates, ratios)
 
 

@@ -91,6 +91,9 @@ def test_new_items_neither_crowd_nor_hide() -> None:
 
     calibrated = behaviour_vectors(learned, content, known, behaviour[known])
     np.testing.assert_allclose(np.linalg.norm(calibrated, axis=1), 1, rtol=1e-5)
+    spread = calibrate(behaviour[known], learned.out_of_fold)
+    new = spread.apply(learned.predict(content[1::2])) - spread.known_mean
+    np.testing.assert_allclose(calibrated[1::2], new / np.linalg.norm(new, axis=1, keepdims=True), atol=1e-5)
     assert 0.35 < share_of_new(calibrated) < 0.65
     assert share_of_new(raw) > share_of_new(calibrated) + 0.05
 

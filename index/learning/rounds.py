@@ -44,7 +44,7 @@ def minimise_in_rounds(
         The parameters that were best on the validation, their validation loss, and how many rounds were run.
     """
     from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     point = best = start
     lowest, idle, run = judge(start), 0, 0

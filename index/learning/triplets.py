@@ -95,7 +95,7 @@ def fit_triplets(
     Raises:
         InputError: Input that nothing can be learnt from; the message says what is wrong.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     if not 0.0 <= in_class <= 1.0:
         raise InputError(f"expected a share of in-class negatives from 0 to 1, found {in_class}")
