@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from index.errors import InputError
+from index.learning.dataset import dataset_of
+from index.learning.edge_store import read_edges_of
+from index.learning.fitting import METHODS, Task
 from index.learning.learn import LearnOptions, LearnReport, forget, learn
 from index.learning.measure import MeasureOptions, measure
 
@@ -121,6 +124,27 @@ def test_edges_that_say_nothing_do_not_pass(styled: Any, tmp_path: Path) -> None
     assert "noise" not in styled.catalog.relations()
     with pytest.raises(InputError, match="no relation named 'noise'"):
         forget(styled.catalog, "noise")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["triplets", "neighbours", "asymmetric"])
+def test_other_methods_answer_better_than_chance(styled: Any, learned: LearnReport, method: str) -> None:
+    """Each gives maps whose probabilities part links from other pairs."""
+    data = dataset_of(styled.catalog, read_edges_of(styled.catalog.connection, "goes-with"))
+    pairs = data.edges.pairs
+    weights = np.ones(len(pairs) // 2, np.float32)
+    task = Task(data.rows, pairs[::2][: len(weights)], weights, None, data.categories, (10,), (2e-5,), 0)
+    maps = METHODS[method](task)
+    held = pairs[1::2]
+    rng = np.random.default_rng(0)
+    others = np.column_stack([held[:, 0], rng.integers(0, ITEMS, len(held))])
+    apart = [
+        np.square(data.rows[some[:, 0]] @ maps.source + maps.offset - data.rows[some[:, 1]] @ maps.target).sum(axis=1)
+        for some in (held, others)
+    ]
+    assert np.mean(apart[0] < maps.shift) > 0.6
+    assert np.mean(apart[1] < maps.shift) < np.mean(apart[0] < maps.shift) - 0.15
+    assert np.mean(apart[0] < apart[1]) > 0.7
 
 
 @pytest.mark.parametrize(

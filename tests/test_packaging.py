@@ -123,3 +123,11 @@ def test_encoder_names_are_those_of_their_cards() -> None:
     """What is typed after --encoder is what the card says."""
     for name, entry in ENCODERS.items():
         assert entry.card().name == name
+
+
+def test_choices_of_the_command_line_are_those_of_the_library() -> None:
+    """They are written down there once more, so that --help loads nothing."""
+    from index.learning.fitting import METHODS
+    from simkin.cli import learn
+
+    assert tuple(METHODS) == learn.METHODS

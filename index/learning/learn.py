@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from index.build import build_if_needed
 from index.catalog import Catalog
-from index.errors import InputError
+from index.errors import InputError, UnknownNameError
 from index.head import Head, expected_parts
 from index.learned import hold_relation
-from index.learning import lowrank as fits
-from index.learning.asymmetric import fit_asymmetric
 from index.learning.dataset import Dataset, dataset_of
 from index.learning.edge_store import read_edges_of, write_edges
 from index.learning.edges import EdgeArrays, Reading
+from index.learning.fitting import METHODS, Maps, Task
 from index.learning.formats import read_edges
 from index.learning.gate import GateResult, Trial, judge
-from index.learning.lowrank import fit_low_rank
+from index.learning.lowrank import RANKS, RIDGES
 from index.learning.pairing import Pairing
 from index.learning.resolve import ResolveReport, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
@@ -33,10 +32,6 @@ from index.relations import RELATIONS, CandidateRule, Relation
 
 ALWAYS_THERE = "similar"
 """The plain neighbour, asked of pictures and sounds alike: nothing learned takes its place."""
-
-SAME_CATEGORY = 0.5
-"""Share of the negatives drawn from the right answer's own category, where there are categories: told from them
-alone, a relation would learn the categories."""
 
 LEAN = 0.8
 """Share of edges inside categories, or between them, from which the relation answers there alone."""
@@ -49,7 +44,8 @@ class LearnOptions:
     Attributes:
         relation: Name of what is learned; that of a built-in relation takes its place in this catalog.
         format: Of the edges, one of ``index.learning.formats.FORMATS``; empty: told from the file.
-        directed: What goes with a camera is a case; a case is not asked for a camera.
+        method: A key of ``index.learning.fitting.METHODS``. With ``asymmetric``, what goes with a camera is a case,
+            but a case is not asked for a camera.
         rule: Who may answer; ``None`` takes that of the built-in relation of this name, or follows the edges.
         ranks: Dimensions to choose from.
         pairing: How pairs are made of baskets, sessions and playlists.
@@ -59,9 +55,9 @@ class LearnOptions:
 
     relation: str
     format: str = ""
-    directed: bool = False
+    method: str = "low-rank"
     rule: CandidateRule | None = None
-    ranks: tuple[int, ...] = fits.RANKS
+    ranks: tuple[int, ...] = RANKS
     pairing: Pairing = field(default_factory=Pairing)
     force: bool = False
     seed: int = 0
@@ -115,17 +111,6 @@ class LearnReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Maps:
-    """What both kinds of fit come to."""
-
-    source: NDArray[np.float32]
-    target: NDArray[np.float32]
-    offset: NDArray[np.float32]
-    shift: float
-    tried: tuple[fits.Trial, ...]
-
-
 def learn(
     catalog: Catalog,
     source: Path | None,
@@ -146,7 +131,7 @@ def learn(
     Raises:
         InputError: The edges cannot be read, none is left, or nothing can be learned or judged by them; nothing is
             saved.
-        UnknownNameError: There is no such format.
+        UnknownNameError: There is no such format or method.
         LockedError: Another process is writing.
         StorageError: The disk is full or failing.
     """
@@ -156,6 +141,8 @@ def learn(
             f"{options.relation!r} cannot be learned; name the relation with letters, digits and dashes, and leave "
             f"{ALWAYS_THERE!r} as the plain neighbour"
         )
+    if options.method not in METHODS:
+        raise UnknownNameError.of("method", options.method, METHODS)
     with catalog.writing():
         on_progress("reading edges")
         edges, reading, resolved = _edges(catalog, source, options)
@@ -216,7 +203,7 @@ def _edges(
     numbers = dict(catalog.connection.execute("SELECT id, item FROM items"))
     reading = Reading()
     found = read_edges(source, format=options.format, pairing=options.pairing, reading=reading)
-    edges, resolved = resolve_edges(found, numbers, relation=options.relation, directed=options.directed)
+    edges, resolved = resolve_edges(found, numbers, relation=options.relation, directed=options.method == "asymmetric")
     return edges, reading, resolved
 
 
@@ -238,15 +225,17 @@ def _judged(
         for split in (warm_split, cold_split)
     ]
     ranks = options.ranks
-    losses: dict[float, float] = dict.fromkeys(fits.RIDGES, 0.0)
+    losses: dict[float, float] = {}
     for split in splits:
         on_progress(f"choosing on the {split.kind} split")
-        tried = _fit(data, split.train, split.validation, ranks, fits.RIDGES, options).tried
+        tried = _fit(data, split.train, split.validation, ranks, RIDGES, options).tried
+        if not tried:  # this method has nothing to choose
+            break
         ranks = (min(tried, key=lambda trial: trial.loss).rank,)
         for trial in tried:
             if trial.rank == ranks[0]:
-                losses[trial.ridge] += trial.loss
-    ridge = min(losses, key=losses.__getitem__)
+                losses[trial.ridge] = losses.get(trial.ridge, 0.0) + trial.loss
+    ridge = min(losses, key=losses.__getitem__) if losses else RIDGES[0]
     trials = []
     for split in splits:
         on_progress(f"fitting the {split.kind} split")
@@ -255,7 +244,7 @@ def _judged(
         trials.append(Trial(split, *(under_rule(one, rule, data.categories) for one in contenders)))
     on_progress("judging")
     gate = judge(*trials, seed=options.seed, categories=data.categories, groups=data.groups, rule=rule)
-    return gate, ranks[0], ridge
+    return gate, maps.rank, ridge
 
 
 def _fit(
@@ -265,24 +254,20 @@ def _fit(
     ranks: Sequence[int],
     ridges: Sequence[float],
     options: LearnOptions,
-) -> _Maps:
+) -> Maps:
     known = bool((data.categories >= 0).any())
-    usable = tuple(rank for rank in ranks if rank <= min(data.rows.shape[1], len(data.rows) - 1))
-    fit = fit_asymmetric if options.directed else fit_low_rank
-    found: Any = fit(
-        data.rows,
-        pairs,
+    most = min(data.rows.shape[1], len(data.rows) - 1)
+    task = Task(
+        rows=data.rows,
+        pairs=pairs,
         weights=_weights(data, pairs),
         validation=validation if validation is not None and len(validation) else None,
         categories=data.categories if known else None,
-        same_category=SAME_CATEGORY if known else 0.0,
-        ranks=usable or (min(data.rows.shape[1], len(data.rows) - 1),),
+        ranks=tuple(rank for rank in ranks if rank <= most) or (most,),
         ridges=ridges,
         seed=options.seed,
     )
-    if options.directed:
-        return _Maps(found.source, found.target, found.offset, found.shift, found.tried)
-    return _Maps(found.matrix, found.matrix, np.zeros(found.matrix.shape[1], np.float32), found.shift, found.tried)
+    return METHODS[options.method](task)
 
 
 def _weights(data: Dataset, pairs: Pairs) -> NDArray[np.float32]:
@@ -294,7 +279,7 @@ def _weights(data: Dataset, pairs: Pairs) -> NDArray[np.float32]:
     return sums[np.searchsorted(unique, pairs[:, 0] * count + pairs[:, 1])].astype(np.float32)
 
 
-def _learned(data: Dataset, maps: _Maps) -> Contender:
+def _learned(data: Dataset, maps: Maps) -> Contender:
     sources = data.rows @ maps.source + maps.offset
     targets = data.rows @ maps.target
     return Contender("learned", link_scorer(sources, targets, maps.shift), threshold=0.0)
@@ -312,7 +297,7 @@ def _unlearned(data: Dataset, name: str) -> Contender:
     return Contender(plain.name, cosine_scorer(data.rows * np.sqrt(weights)))
 
 
-def _head(data: Dataset, maps: _Maps, seed: int) -> Head:
+def _head(data: Dataset, maps: Maps, seed: int) -> Head:
     nothing = np.zeros(len(data.projection.parts), np.float32)
     head = Head(data.projection, maps.source, maps.target, maps.offset, maps.shift, nothing)
     return replace(head, expected=expected_parts(head, data.rows, seed))

@@ -13,6 +13,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 if TYPE_CHECKING:
     from index.learning.learn import LearnReport
 
+METHODS = ("low-rank", "asymmetric", "triplets", "neighbours")
 RULES = ("any", "same category", "other category")
 
 
@@ -23,7 +24,13 @@ RULES = ("any", "same category", "other category")
 )
 @catalog_option
 @click.option("--format", "format_", default="", help="Of EDGES, when it cannot be told from the file.")
-@click.option("--directed", is_flag=True, help="What goes with a camera is a case, but not the other way round.")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="low-rank",
+    show_default=True,
+    help="asymmetric: a case goes with a camera, but not the other way round.",
+)
 @click.option("--rule", type=click.Choice(RULES), help="Which items may answer. Default: as the edges run.")
 @click.option(
     "--window",
@@ -48,7 +55,7 @@ def command(
     relation: str,
     catalog: Path,
     format_: str,
-    directed: bool,
+    method: str,
     rule: str | None,
     window: int,
     cap: int,
@@ -75,7 +82,7 @@ def command(
         options = learning.LearnOptions(
             relation=relation,
             format=format_,
-            directed=directed,
+            method=method,
             rule=rule,  # type: ignore[arg-type]  # click has checked it
             pairing=Pairing(window=window, cap=cap),
             force=force,
