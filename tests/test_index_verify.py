@@ -105,9 +105,11 @@ def test_generations_can_be_deleted_and_come_back(indexed: Path, run_index: Any)
 def test_a_damaged_database_is_told(indexed: Path) -> None:
     with sqlite3.connect(indexed / "catalog.db") as sql:
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        roots = sql.execute("SELECT rootpage FROM sqlite_master WHERE name IN ('items', 'media', 'vectors')").fetchall()
     sql.close()
     content = bytearray((indexed / "catalog.db").read_bytes())
-    for place in range(len(content) // 2 // 4096 * 4096, len(content), 4096):  # the tables' definitions come before
+    for (root,) in roots:
+        place = (root - 1) * 4096
         content[place : place + 64] = b"\xff" * 64
     (indexed / "catalog.db").write_bytes(bytes(content))
     with Catalog.open(indexed) as catalog:
