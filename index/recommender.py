@@ -380,10 +380,11 @@ class Recommender:
         space = question.space
         asked, answers = question.vector, pool.vectors[found.chosen]
         if space is not question.facets:  # learned: what it was fitted on is read anew
-            named = raw_of_items(self.catalog, space, list(question.own))
+            own = len(question.own)
+            raw = raw_of_items(self.catalog, space, [*question.own, *pool.keys[found.chosen].tolist()])
             files = own_columns(question.described, question.facets, space)
-            asked = space.projection.project(np.vstack([named, files])).mean(axis=0)
-            answers = space.projection.project(raw_of_items(self.catalog, space, pool.keys[found.chosen].tolist()))
+            rows = space.projection.project(np.vstack([raw[:own], files, raw[own:]]))
+            asked, answers = rows[: own + len(files)].mean(axis=0), rows[own + len(files) :]
         facets, shares = space.shares(relation, asked, answers)
         return [dict(zip((f.name for f in facets), row, strict=True)) for row in shares.round(4).tolist()]
 

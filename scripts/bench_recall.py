@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Recall told against recall measured from outside, and time per query, at several catalog sizes.
 
-Usage: scripts/bench_recall.py [--sizes 2000,20000,200000] [--queries 300] [--keep FOLDER] [--json]
+Usage: scripts/bench_recall.py [--sizes 2000,20000,200000] [--queries 300] [--keep FOLDER] [--learned] [--json]
 
 Makes catalogs of vectors (no pictures) with a seeded generator: 300 clusters in 40 categories; an item
 is a point near its cluster's centre in a 32-dimensional latent space with a falling spectrum, which
 each facet sees through axes of its own, plus a little noise: clustered, of low intrinsic dimension.
 Then asks each relation through the public `Recommender`, and compares with scores computed here from
-the vectors in the database.
+the vectors in the database. With --learned the catalog has one more relation, `learned`: a head of 30
+dimensions as learning gives it, here the principal axes of the facets, so that no edges are needed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ import simkin
 from index.build import build_if_needed
 from index.catalog import Catalog
 from index.encoders import card_of
-from index.relations import RELATIONS
+from index.head import Head
+from index.learned import hold_relation
+from index.relations import RELATIONS, Relation
 
 CLUSTERS, CATEGORIES, LATENT = 300, 40, 32
 ENCODER = "builtin-image"
@@ -74,8 +77,25 @@ def make_catalog(folder: Path, count: int, seed: int = 0) -> None:
             )
 
 
+def add_learned(folder: Path, rank: int = 30) -> None:
+    """Keep a head as the relation `learned`, and build."""
+    with Catalog.open(folder) as catalog, catalog.writing():
+        space = simkin.Recommender(catalog).generation.spaces["image"]
+        rows = np.asarray(space.vectors[:: max(1, len(space.vectors) // 10_000)])
+        _, _, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+        spread = np.square((rows - rows.mean(axis=0)) @ axes[:rank].T).sum(axis=1).mean()
+        matrix = np.ascontiguousarray(axes[:rank].T / np.sqrt(2 * spread), np.float32)  # at random, 1 apart
+        nothing = np.zeros(rank, np.float32)
+        head = Head(space.projection, matrix, matrix, nothing, 1.0, nothing[: len(space.projection.parts)])
+        relation = Relation("learned", {}, "any", ("image",), "Made for a benchmark.", head.digest)
+        with catalog.connection:
+            hold_relation(catalog, relation, [ENCODER], head, "{}")
+        build_if_needed(catalog)
+
+
 def outside(folder: Path, relation: str, recommender: simkin.Recommender) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Items as the relation compares them: rows whose dot product is the score, categories, ids."""
+    """Items as the relation compares them: rows whose dot product is the score (whose distance gives it, when
+    learned), categories, ids."""
     space = recommender.generation.spaces["image"]
     with sqlite3.connect(folder / "catalog.db") as sql:
         rows = sql.execute(
@@ -83,6 +103,9 @@ def outside(folder: Path, relation: str, recommender: simkin.Recommender) -> tup
         )
         ids, categories, vectors = zip(*((i, c, np.frombuffer(v, "<f4")) for i, c, v in rows), strict=True)
     raw = np.stack(vectors)
+    if relation == "learned":
+        points = recommender.generation.learned[relation].head.project(raw)[:, :-1]
+        return points, np.asarray(categories), list(ids)
     weights = RELATIONS[relation].weights_of(space.projection.facets)
     columns = []
     for part in space.projection.parts:
@@ -107,18 +130,23 @@ def measure(folder: Path, relation: str, where: str, queries: int) -> dict[str, 
         seconds.append(time.perf_counter() - started)
         told.append(answer.recall)
         methods.add(answer.method)
-        scores = (rows @ rows[row]).astype(np.float64)
+        if relation == "learned":
+            scores = 1 / (1 + np.exp(np.square(rows - rows[row]).sum(axis=1, dtype=np.float64) - 1))
+        else:
+            scores = (rows @ rows[row]).astype(np.float64)
         scores[row] = -np.inf
-        if RELATIONS[relation].rule == "same category":
+        rule = RELATIONS[relation].rule if relation in RELATIONS else "any"
+        if rule == "same category":
             scores[categories != categories[row]] = -np.inf
-        if RELATIONS[relation].rule == "other category":
+        if rule == "other category":
             scores[categories == categories[row]] = -np.inf
         if where:
             scores[prices >= int(where.split("<")[1])] = -np.inf
         truth = np.sort(scores[np.isfinite(scores)])[::-1][:10]
         found += sum(hit.score >= truth[-1] - 1e-5 for hit in answer.hits)
         total += len(truth)
-    plan = recommender.generation.spaces["image"].record.relations[relation]
+    generation = recommender.generation
+    plan = generation.learned.get(relation, generation.spaces["image"]).record.relations[relation]
     return {
         "items": len(ids),
         "relation": relation,
@@ -140,6 +168,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="2000,20000,200000")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--keep", type=Path, help="keep the catalogs here and use them again")
+    parser.add_argument("--learned", action="store_true", help="ask a learned relation, too")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -152,9 +181,10 @@ def main() -> None:
                 started = time.perf_counter()
                 build_if_needed(catalog, force=True)
                 built = time.perf_counter() - started
-            for relation, where in (
-                ("similar", ""), ("substitute", ""), ("style", ""), ("similar", "price<50"), ("style", "price<5"),
-            ):  # fmt: skip
+            if args.learned:
+                add_learned(folder)
+            asked = [("similar", ""), ("substitute", ""), ("style", ""), ("similar", "price<50"), ("style", "price<5")]
+            for relation, where in asked + [("learned", ""), ("learned", "price<50")] * args.learned:
                 result = {**measure(folder, relation, where, args.queries), "build_seconds": round(built, 1)}
                 print(json.dumps(result) if args.json else "  ".join(f"{k}={v}" for k, v in result.items()))
 
