@@ -127,7 +127,7 @@ def test_edges_that_say_nothing_do_not_pass(styled: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["triplets", "neighbours", "asymmetric"])
+@pytest.mark.parametrize("method", ["triplets", "regression", "neighbours", "asymmetric"])
 def test_other_methods_answer_better_than_chance(styled: Any, learned: LearnReport, method: str) -> None:
     """Each gives maps whose probabilities part links from other pairs."""
     data = dataset_of(styled.catalog, read_edges_of(styled.catalog.connection, "goes-with"))

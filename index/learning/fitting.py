@@ -13,6 +13,7 @@ from index.learning.asymmetric import fit_asymmetric
 from index.learning.diagonal import fit_diagonal
 from index.learning.lowrank import Trial, fit_low_rank
 from index.learning.negatives import random_negatives
+from index.learning.regression import fit_regression
 from index.learning.splits import Pairs
 from index.learning.triplets import fit_triplets
 from index.types import Vectors
@@ -116,13 +117,56 @@ def triplets(task: Task) -> Maps:
     return _symmetric((matrix * np.sqrt(scale)).astype(np.float32), shift, ())
 
 
+def regression(task: Task) -> Maps:
+    """``index.learning.regression.fit_regression`` from content to vectors of co-occurrence, at the largest rank.
+
+    The targets are those that Item2Vec approaches: the truncated SVD of the positive pointwise mutual information
+    of linked items (Levy & Goldberg, NIPS 2014, section 4), each half of a singular value on either side.
+    """
+    linked, vectors = cooccurrence(task.pairs, task.weights, len(task.rows), max(task.ranks))
+    learned = fit_regression(task.rows[linked], vectors, waves=(0,), seed=task.seed)
+    scale, shift = log_odds(task.rows @ learned.matrix, task.pairs, task.seed)
+    return _symmetric((learned.matrix * np.sqrt(scale)).astype(np.float32), shift, ())
+
+
 METHODS: Mapping[str, Fit] = {
     "low-rank": low_rank,
     "asymmetric": asymmetric,
     "triplets": triplets,
+    "regression": regression,
     "neighbours": neighbours,
 }
 """As typed after ``--method``."""
+
+
+def cooccurrence(
+    pairs: Pairs, weights: NDArray[np.float32], count: int, rank: int
+) -> tuple[NDArray[np.int64], Vectors]:
+    """Vectors of items by what they are linked with.
+
+    Args:
+        pairs: int64, shape ``(m, 2)``; direction plays no part.
+        weights: float32, shape ``(m,)``.
+        count: Number of rows.
+        rank: Dimensions, fewer where fewer items are linked.
+
+    Returns:
+        The rows that have links, int64 ascending, shape ``(l,)``, and their vectors, float32, shape ``(l, K)``.
+    """
+    from scipy.sparse import csr_matrix, diags_array
+    from scipy.sparse.linalg import svds
+
+    linked, ends = np.unique(pairs, return_inverse=True)
+    ends = ends.reshape(pairs.shape)
+    size = len(linked)
+    both = csr_matrix((np.tile(weights, 2), np.hstack([ends.T, ends[:, ::-1].T])), shape=(size, size), dtype=float)
+    degrees = np.asarray(both.sum(axis=1)).ravel()
+    lift = (diags_array(1 / degrees) @ both @ diags_array(1 / degrees)) * degrees.sum()
+    lift.data = np.log(np.maximum(lift.data, 1.0))  # positive mutual information; what never meets counts as none
+    dims = min(rank, size - 2)
+    values, axes = np.linalg.eigh(lift.toarray()) if size <= 4 * dims else svds(lift, dims, random_state=0)[1::-1]
+    order = np.argsort(-np.abs(values))[:dims]
+    return linked, np.asarray(axes[:, order] * np.sqrt(np.abs(values[order])), np.float32)
 
 
 def log_odds(points: Vectors, pairs: Pairs, seed: int, most: int = 20_000) -> tuple[float, float]:

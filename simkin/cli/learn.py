@@ -13,7 +13,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 if TYPE_CHECKING:
     from index.learning.learn import LearnReport
 
-METHODS = ("low-rank", "asymmetric", "triplets", "neighbours")
+METHODS = ("low-rank", "asymmetric", "triplets", "regression", "neighbours")
 RULES = ("any", "same category", "other category")
 
 
