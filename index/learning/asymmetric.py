@@ -17,7 +17,7 @@ from index.learning.likelihood import (
     link_loss,
     squared_distances,
 )
-from index.learning.lowrank import RANKS, RIDGE, RIDGES, Trial, link_probability
+from index.learning.lowrank import RANKS, RIDGES, Trial, choose, link_probability
 from index.learning.rounds import Objective, Parameters, minimise_in_rounds
 from index.learning.training_links import Links, check_ranks, draw_batch, prepare_links, rows_of
 from index.types import Vectors
@@ -92,13 +92,14 @@ def fit_asymmetric(
         directed=True,
     )
     check_ranks(ranks, links)
-    first = RIDGE if RIDGE in ridges else ridges[0]
-    fits = [_fit_from(_begin(links, rank, rng), links, rank, first, rng) for rank in ranks]
-    begun, chosen = min(fits, key=lambda fit: fit[1].loss)
-    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in ridges if ridge != first]
-    point, trial = min(fits, key=lambda fit: fit[1].loss)
+    point, trial, tried = choose(
+        ranks,
+        ridges,
+        lambda rank: _begin(links, rank, rng),
+        lambda start, rank, ridge: _fit_from(start, links, rank, ridge, rng),
+    )
     source, target, offset = (part.astype(np.float32) for part in _parts(point, trial.rank, links.scale))
-    return TwoMaps(source, target, offset, float(point[-1]), tuple(trial for _, trial in fits))
+    return TwoMaps(source, target, offset, float(point[-1]), tried)
 
 
 def asymmetric_loss(

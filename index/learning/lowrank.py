@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ def fit_low_rank(
         categories: Whole numbers, shape ``(n,)``.
         same_category: Share of the negatives drawn from the true target's category, 0 to 1.
         ranks: Dimensions K to choose from, each at most d and less than n.
-        ridges: Regularisations to choose from; the first of them that ``RIDGE`` is, else the first, compares ranks.
+        ridges: Regularisations to choose from; see ``choose``.
         seed: The same seed and input give the same bytes.
 
     Raises:
@@ -122,13 +122,39 @@ def fit_low_rank(
         rng=rng,
     )
     check_ranks(ranks, links)
-    first = RIDGE if RIDGE in ridges else ridges[0]
-    fits = [_fit_from(_begin(links, rank, rng), links, rank, first, rng) for rank in ranks]
-    begun, chosen = min(fits, key=lambda fit: fit[1].loss)
-    fits += [_fit_from(begun, links, chosen.rank, ridge, rng) for ridge in ridges if ridge != first]
-    point, trial = min(fits, key=lambda fit: fit[1].loss)
+    point, trial, tried = choose(
+        ranks,
+        ridges,
+        lambda rank: _begin(links, rank, rng),
+        lambda start, rank, ridge: _fit_from(start, links, rank, ridge, rng),
+    )
     matrix = (point[:-1].reshape(-1, trial.rank) * links.scale).astype(np.float32)
-    return LinkMap("low rank", matrix, float(point[-1]), tuple(trial for _, trial in fits))
+    return LinkMap("low rank", matrix, float(point[-1]), tried)
+
+
+def choose(
+    ranks: Sequence[int],
+    ridges: Sequence[float],
+    begin: Callable[[int], Parameters],
+    fit: Callable[[Parameters, int, float], tuple[Parameters, Trial]],
+) -> tuple[Parameters, Trial, tuple[Trial, ...]]:
+    """Fit every rank, then the other regularisations at the best of them.
+
+    Args:
+        ranks: At least one.
+        ridges: At least one; ranks are compared by ``RIDGE`` where it is among them, else by the first.
+        begin: Parameters to start a rank from.
+        fit: Fits from there, by a rank and a ridge.
+
+    Returns:
+        The parameters that were most likely on the validation, their trial, and all trials.
+    """
+    first = RIDGE if RIDGE in ridges else ridges[0]
+    fits = [fit(begin(rank), rank, first) for rank in ranks]
+    begun, chosen = min(fits, key=lambda one: one[1].loss)
+    fits += [fit(begun, chosen.rank, ridge) for ridge in ridges if ridge != first]
+    point, trial = min(fits, key=lambda one: one[1].loss)
+    return point, trial, tuple(each for _, each in fits)
 
 
 def low_rank_loss(
