@@ -42,13 +42,13 @@ class Path:
     Attributes:
         relation: In whose space.
         steps: Both ends and the items between.
-        largest: Score of the largest step, the lowest of all.
+        lowest: Score of the largest step, the lowest of all.
         direct: Score of the step from one end to the other at once.
     """
 
     relation: str
     steps: tuple[Step, ...]
-    largest: float
+    lowest: float
     direct: float
 
 
@@ -64,9 +64,9 @@ def find_path(
     the fewest steps, then with the least sum of squared steps.
 
     With ``between``, candidates are put in order along the line from one end to the other and every step goes
-    forward: no item comes twice, and of the ways with exactly so many items that have the smallest largest step
-    the least sum of squares, which spaces them evenly, is found by dynamic programming over their number
-    (Bellman, 1957).
+    forward, so no item comes twice. Of the ways with exactly so many items that have the smallest largest step,
+    the one that is most evenly spaced along that line is taken (the least sum of squared advances); both by
+    dynamic programming over the number of items (Bellman, 1957).
 
     Args:
         recommender: Of an opened catalog.
@@ -102,17 +102,18 @@ def find_path(
             allowed = np.where(apart <= _smallest_largest(apart), apart, np.inf)
             found = _least(allowed, None, np.add)
         else:
-            order = _along(places.points(vectors))
+            order, progress = _along(places.points(vectors))
             forward = np.where(np.tri(len(order), dtype=bool), np.inf, apart[np.ix_(order, order)])
             largest = _least(forward, between + 1, np.maximum)
-            steps = forward[largest[:-1], largest[1:]]
-            found = order[_least(np.where(forward <= steps.max(), forward, np.inf), between + 1, np.add)]
+            allowed = forward <= forward[largest[:-1], largest[1:]].max()
+            uneven = np.where(allowed, np.subtract.outer(progress, progress) ** 2, np.inf)
+            found = order[_least(uneven, between + 1, np.add)]
         scores = places.scores(apart[found[:-1], found[1:]]).tolist()
         ids = places.ids([pool[at] for at in found.tolist()])
         return Path(
             relation=relation,
             steps=tuple(Step(item_id, score) for item_id, score in zip(ids, [None, *scores], strict=True)),
-            largest=min(scores),
+            lowest=min(scores),
             direct=float(places.scores(apart[:1, 1:2])[0, 0]),
         )
 
@@ -156,11 +157,17 @@ def _smallest_largest(apart: NDArray[np.float64]) -> float:
         reached = np.minimum(reached, np.maximum(reached[nearest], apart[nearest]))
 
 
-def _along(points: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Items in order along the line from item 0, which comes first, to item 1, which comes last. int64, ``(n,)``."""
-    progress = points @ (points[1] - points[0])
-    progress[0], progress[1] = -np.inf, np.inf
-    return np.argsort(progress, kind="stable")
+def _along(points: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Items in order along the line from item 0, which comes first, to item 1, which comes last.
+
+    Returns:
+        Items, int64 ``(n,)``, and how far along the line each of them lies, from one end to the other, float64.
+    """
+    progress = points.astype(np.float64) @ (points[1] - points[0])
+    progress = np.clip(progress, progress[0], progress[1])
+    inside = 2 + np.argsort(progress[2:], kind="stable")
+    order = np.concatenate([[0], inside, [1]])
+    return order, progress[order]
 
 
 def _least(apart: NDArray[np.float64], steps: int | None, combine: np.ufunc) -> NDArray[np.int64]:

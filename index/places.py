@@ -199,7 +199,8 @@ def places_of(recommender: Recommender, relation: str, keys: Sequence[int] = (),
         recommender: Of an opened catalog.
         relation: Its name.
         keys: Database keys of items that must all stand in it.
-        modality: ``"image"`` or ``"audio"``; empty where the relation or the items leave no choice.
+        modality: ``"image"`` or ``"audio"``; empty where the relation or the items leave no choice. A space without
+            items is none.
 
     Raises:
         UnknownNameError: No relation has this name.
@@ -219,11 +220,12 @@ def places_of(recommender: Recommender, relation: str, keys: Sequence[int] = (),
         facets = next(one for one in generation.spaces.values() if one.modality == space.modality)
         delta = read_delta(recommender.catalog, generation.manifest.sequence, space)
         beside = delta if facets is space else read_delta(recommender.catalog, generation.manifest.sequence, facets)
+        places = Places(recommender.catalog, asked, space, facets, delta, beside)
         present = vectors_of(space, delta, list(keys))[1]
-        if present.all():
-            found.append(Places(recommender.catalog, asked, space, facets, delta, beside))
-        else:
+        if not present.all():
             lacking = keys[int(np.argmin(present))]
+        elif len(places.select()):
+            found.append(places)
     if len(found) > 1:
         names = " and ".join(places.space.modality for places in found)
         raise InputError(f"relation {relation!r} is asked of {names} items, each by themselves; say which modality")

@@ -50,11 +50,11 @@ def test_the_largest_step_is_as_small_as_any_way_allows(filled: Any) -> None:
         walked = [seen.ids.index(item_id) for item_id in ids_of(found)]
         assert (walked[0], walked[-1]) == (start, goal)
         assert len(set(walked)) == len(walked)
-        assert found.largest == pytest.approx(best[start, goal], abs=1e-5)
+        assert found.lowest == pytest.approx(best[start, goal], abs=1e-5)
         told = [step.score for step in found.steps]
         assert told[0] is None
         np.testing.assert_allclose(told[1:], scores[walked[:-1], walked[1:]], atol=1e-5)
-        assert found.largest == min(told[1:])
+        assert found.lowest == min(told[1:])
         assert found.direct == pytest.approx(scores[start, goal], abs=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_exactly_so_many_items_lie_between(filled: Any, between: int) -> None:
     ids = ids_of(found)
     assert (ids[0], ids[-1], len(ids)) == (A, B, between + 2)
     assert len(set(ids)) == len(ids)
-    assert found.largest >= find_path(filled.open(), A, B, "similar", 0).largest or between > 8
+    assert found.lowest >= find_path(filled.open(), A, B, "similar", 0).lowest or between > 8
     assert find_path(filled.open(), A, B, "similar", between) == found
 
 
@@ -145,7 +145,7 @@ def test_a_learned_relation_is_walked_in_its_direction(make_catalog: Callable[[]
     walked = [int(item_id[-5:]) for item_id in ids_of(found)]
     np.testing.assert_allclose([step.score for step in found.steps[1:]], likely[walked[:-1], walked[1:]], rtol=1e-3)
     np.fill_diagonal(likely, 0)
-    assert found.largest == pytest.approx(widest(likely)[3, 11], rel=1e-3)
+    assert found.lowest == pytest.approx(widest(likely)[3, 11], rel=1e-3)
 
 
 def test_the_number_of_questions_is_bounded(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:

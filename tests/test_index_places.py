@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.encoders import card_of
 from index.errors import InputError, StaleIndexError, UnknownNameError
 from index.head import Head
 from index.learned import hold_relation
@@ -99,6 +100,33 @@ def test_selections_hold_what_the_catalog_holds_now(filled: Any, monkeypatch: py
     assert held(places.of_category("kind-77")) == []
     keys, vectors = places.select().take(np.arange(len(rows)))
     np.testing.assert_array_equal(vectors, places.vectors(keys.tolist()))
+
+
+def test_the_modality_is_asked_for_only_where_both_have_items(make_catalog: Callable[[], Any]) -> None:
+    """A catalog that could hold songs and has none is one of pictures; with a song it must be said."""
+    made = make_catalog()
+    made.fill(5)
+    card = card_of("builtin-audio")
+    with made.catalog.connection:
+        made.catalog.hold_encoder(card.name, card)
+    made.build()
+    assert places_of(made.open(), "similar").space.modality == "image"
+    song = np.random.default_rng(0).normal(size=card.dim).astype("<f4")
+    with made.catalog.connection as sql:
+        values = ("song", made.catalog.next_sequence())
+        sql.execute("INSERT INTO items (id, source, attributes, given, changed) VALUES (?, 1, '{}', x'00', ?)", values)
+        sql.execute(
+            "INSERT INTO media (media, source, id, position, item, path, modality, size, mtime_ns) "
+            "SELECT 99, 1, id, 0, item, 'song.wav', 'audio', 0, 0 FROM items WHERE id='song'"
+        )
+        sql.execute("INSERT INTO vectors VALUES (99, 2, ?)", (song.tobytes(),))
+    recommender = made.open()
+    with pytest.raises(InputError, match="image and audio items, each by themselves; say which modality"):
+        places_of(recommender, "similar")
+    assert len(places_of(recommender, "similar", modality="audio").select()) == 1
+    assert places_of(recommender, "similar", named_keys(recommender, ["song"])).space.modality == "audio"
+    with pytest.raises(InputError, match="cannot compare these items together"):
+        places_of(recommender, "similar", named_keys(recommender, ["song", "item-0-00001"]))
 
 
 def test_what_cannot_be_compared_is_told(make_catalog: Callable[[], Any]) -> None:

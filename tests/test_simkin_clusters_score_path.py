@@ -60,10 +60,10 @@ def test_path_walks_with_as_many_items_as_asked(ask: Callable[..., Result]) -> N
     done = ask("path", ITEMS[0], ITEMS[1], "--relation", "similar", "--steps", 8, "--json")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
-    assert list(found) == ["relation", "steps", "largest", "direct"]
+    assert list(found) == ["relation", "steps", "lowest", "direct"]
     assert len(found["steps"]) == 10
     assert [found["steps"][0], found["steps"][-1]["id"]] == [{"id": ITEMS[0], "score": None}, ITEMS[1]]
-    assert found["largest"] == min(step["score"] for step in found["steps"][1:])
+    assert found["lowest"] == min(step["score"] for step in found["steps"][1:])
     told = ask("path", ITEMS[0], ITEMS[1], "--steps", 8).stdout.splitlines()
     assert told[0].startswith("similar · 8 items between")
     assert len(told) == 11

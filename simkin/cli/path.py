@@ -32,15 +32,14 @@ def command(start: str, goal: str, catalog: Path, relation: str, steps: int | No
                     {"id": step.item_id, "score": None if step.score is None else round(step.score, 6)}
                     for step in found.steps
                 ],
-                "largest": round(found.largest, 6),
+                "lowest": round(found.lowest, 6),
                 "direct": round(found.direct, 6),
             }
         )
         return
     between = len(found.steps) - 2
-    click.echo(
-        f"{found.relation} · {between} items between · largest step {found.largest:.3f}, at once {found.direct:.3f}"
-    )
+    closeness = f"every step at least {found.lowest:.3f}, at once {found.direct:.3f}"
+    click.echo(f"{found.relation} · {between} items between · {closeness}")
     width = max(len(step.item_id) for step in found.steps)
     for step in found.steps:
         score = "" if step.score is None else f"{step.score:.3f}"
