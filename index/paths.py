@@ -17,8 +17,9 @@ from index.search import Restriction, Searcher
 QUESTIONS = 16
 """Places between both ends around which items are looked for."""
 
-ANSWERS = 60
-"""Items looked for around each of them."""
+ANSWERS = 200
+"""Items looked for around each of them. Measured on 6,000 made items, the lowest score of a step, on average of 15
+paths: 0.63 with 60, 0.66 with 200, 0.67 with 400, at three times the time; 0.68 is the best of all ways there are."""
 
 POOL = 1000
 """Items among which the path is chosen: everything between two of them is then known exactly."""

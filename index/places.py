@@ -151,11 +151,17 @@ class Places:
         )
 
     def ids(self, keys: Sequence[int]) -> list[str]:
-        """Ids of items by database key, in order."""
+        """Ids of items by database key, in order.
+
+        Raises:
+            StaleIndexError: One was removed a moment ago.
+        """
         found: dict[int, str] = {}
         for some in chunks(list(keys)):
             rows = self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
             found.update(rows)
+        if not found.keys() >= set(keys):
+            raise StaleIndexError("an item was removed from the catalog while it was asked about; ask again")
         return [found[key] for key in keys]
 
 

@@ -108,7 +108,9 @@ def test_misspelt_attributes_are_told(planted: Any) -> None:
 def test_items_that_are_all_alike_cannot_be_parted(make_catalog: Callable[[], Any]) -> None:
     """Constant vectors are told, not parted by rounding."""
     made = make_catalog()
-    made.add([f"same-{row}" for row in range(30)], np.repeat(made.points(1)[0], 30, axis=0), ["kind"] * 30)
+    vectors = np.repeat(made.points(1)[0], 30, axis=0)
+    vectors *= 1 + 1e-6 * np.random.default_rng(0).normal(size=vectors.shape)
+    made.add([f"same-{row}" for row in range(30)], vectors.astype(np.float32), ["kind"] * 30)
     made.build()
     with pytest.raises(InputError, match=r"stand at 1 different places .* cannot be parted into 12 clusters"):
         find_clusters(made.open(), "similar")

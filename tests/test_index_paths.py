@@ -78,6 +78,25 @@ def test_one_item_between_is_the_best_of_all(filled: Any) -> None:
     assert ids_of(find_path(recommender, A, B, "similar", 1))[1] == seen.ids[int(np.argmax(both))]
 
 
+@pytest.mark.parametrize(("start", "goal"), [(3, 42), (0, 6), (6, 0), (9, 40), (12, 38)])
+def test_two_items_between_are_the_best_and_of_the_best_the_most_even(filled: Any, start: int, goal: int) -> None:
+    """Against all pairs that lie in order along the line from one end to the other."""
+    recommender = filled.open()
+    seen = filled.seen(recommender, "similar")
+    scores = seen.rows @ seen.rows.T
+    line = seen.rows @ (seen.rows[goal] - seen.rows[start])
+    line = np.clip(line, line[start], line[goal])
+    others = [at for at in range(len(line)) if at not in (start, goal)]
+    ways = [[start, one, two, goal] for one in others for two in others if one != two and line[one] <= line[two]]
+    lowest = np.array([scores[way[:-1], way[1:]].min() for way in ways])
+    best = [way for way, low in zip(ways, lowest, strict=True) if low >= lowest.max() - 1e-6]
+    assert len(best) > 1 or (start, goal) == (3, 42)
+    even = min(best, key=lambda way: float((np.diff(line[way]) ** 2).sum()))
+    assert ids_of(find_path(recommender, seen.ids[start], seen.ids[goal], "similar", 2)) == [
+        seen.ids[at] for at in even
+    ]
+
+
 def chain(made: Any, count: int) -> list[str]:
     """Add items evenly along the way from one cluster to another, far from all others."""
     ends = made.points(2, seed=8)[0]

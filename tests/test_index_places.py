@@ -143,7 +143,9 @@ def test_what_cannot_be_compared_is_told(make_catalog: Callable[[], Any]) -> Non
         places_of(recommender, "styl")
     with pytest.raises(InputError, match="named twice"):
         named_keys(recommender, ["item-0-00001", "item-0-00001"])
-    with pytest.raises(UnknownNameError, match="item-0-00001"):
+    with pytest.raises(StaleIndexError, match="removed from the catalog while"):
+        places_of(recommender, "similar").ids([1, 999])
+    with pytest.raises(UnknownNameError, match="item-0-0000"):
         named_keys(recommender, ["item-0-0001"])
     with pytest.raises(InputError, match="belongs to no item"):
         named_keys(recommender, [__file__])
