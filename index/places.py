@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from index.catalog import Catalog, chunks, marks
 from index.delta import Delta, read_delta
 from index.duplicates import find_repeats
-from index.errors import InputError, StaleIndexError, UnknownNameError
-from index.filters import contains, parse_filter
+from index.errors import InputError, StaleIndexError
 from index.head import Head
+from index.matching import matching_keys
 from index.question import raw_of_items, vectors_of
 from index.recommender import Recommender
 from index.relations import Relation
@@ -113,7 +113,7 @@ class Places:
         kept[self.delta.masked] = False
         beside = np.arange(len(self.delta.keys))
         if where:
-            matching = _matching(self.catalog, where)
+            matching = matching_keys(self.catalog, where)
             rows = self.space.rows_of(matching)
             passing = np.zeros(len(kept), bool)
             passing[rows[rows >= 0]] = True
@@ -263,18 +263,3 @@ def named_keys(recommender: Recommender, names: Sequence[str | Path]) -> list[in
             raise InputError(f"item {resolved!r} is named twice; name each item once")
         ids.append(resolved)
     return recommender.catalog.keys_of(ids)
-
-
-def _matching(catalog: Catalog, where: str) -> NDArray[np.int64]:
-    """Database keys of the items that pass a filter, ascending. int64."""
-    condition = parse_filter(where)
-    connection = catalog.connection
-    connection.create_function("contains", 2, contains, deterministic=True)
-    rows = connection.execute(f"SELECT item FROM items i WHERE {condition.sql} ORDER BY item", condition.parameters)
-    found = np.fromiter((row[0] for row in rows), np.int64)
-    if not len(found):
-        every = connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
-        known = {"id", *(name for (name,) in every)}
-        for name in sorted(condition.names - known):
-            raise UnknownNameError.of("attribute", name, known)
-    return found

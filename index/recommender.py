@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,8 @@ from index.delta import Delta, read_delta
 from index.diversity import diversify
 from index.duplicates import find_repeats
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
-from index.filters import contains, parse_filter
 from index.generations import RANDOM_LEVELS, Generation, current_number, open_generation
+from index.matching import matching_keys
 from index.question import Question, make_question, own_columns, raw_of_items, vectors_of
 from index.relations import Relation
 from index.search import SPARE, Restriction, Searcher
@@ -74,7 +74,7 @@ class Recommender:
         self._generation: Generation | None = None
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
-        self._matching = lru_cache(FILTERS_KEPT)(self._read_matching)
+        self._matching = lru_cache(FILTERS_KEPT)(partial(matching_keys, catalog))
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
 
     @property
@@ -282,20 +282,6 @@ class Recommender:
             mask[rows[rows >= 0]] = True
         mask[masked] = False
         return mask
-
-    def _read_matching(self, where: str) -> NDArray[np.int64]:
-        """Keys of the items that pass a filter, ascending; one that nothing passes is checked for misspelt names."""
-        condition = parse_filter(where)
-        connection = self.catalog.connection
-        connection.create_function("contains", 2, contains, deterministic=True)
-        rows = connection.execute(f"SELECT item FROM items i WHERE {condition.sql} ORDER BY item", condition.parameters)
-        found = np.fromiter((row[0] for row in rows), np.int64)
-        if not len(found):
-            every = connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
-            known = {"id", *(name for (name,) in every)}
-            for name in sorted(condition.names - known):
-                raise UnknownNameError.of("attribute", name, known)
-        return found
 
     # From candidates to hits
 
