@@ -166,14 +166,31 @@ def open_generation(
     """
     number = current_number(catalog)
     manifest = read_manifest(catalog, number)
-    reason = disagreement(manifest, cards, relations) or damage(catalog, manifest, thorough=thorough)
+    reason = unusable(manifest, cards, relations) or damage(catalog, manifest, thorough=thorough)
     if reason:
         raise StaleIndexError(f"generation {number} of {catalog}: {reason}; rebuild with: {_rebuild(catalog)}")
     return Generation(generation_folder(catalog, number), manifest, cards)
 
 
+def unusable(manifest: Manifest, cards: Mapping[str, EncoderCard], relations: Mapping[str, Relation]) -> str:
+    """Why no question can be answered from a generation; empty when some can.
+
+    Relations that were learned or forgotten since it was built are no reason: the others answer, and these say so
+    themselves.
+    """
+    fingerprints = {name: card.fingerprint for name, card in cards.items()}
+    if manifest.fingerprints != fingerprints:
+        return f"built for encoders {manifest.fingerprints}, the catalog holds {fingerprints}"
+    for space in manifest.spaces.values():
+        for name, plan in space.relations.items():
+            known = relations.get(name)
+            if not space.learned and known and not known.head and plan.digest != known.digest:
+                return f"built for another definition of relation {name!r}"
+    return ""
+
+
 def disagreement(manifest: Manifest, cards: Mapping[str, EncoderCard], relations: Mapping[str, Relation]) -> str:
-    """Why a generation does not fit the database's encoders and relations; empty when it does."""
+    """Why a generation is not what would be built now, by encoders and relations; empty when it is."""
     fingerprints = {name: card.fingerprint for name, card in cards.items()}
     if manifest.fingerprints != fingerprints:
         return f"built for encoders {manifest.fingerprints}, the catalog holds {fingerprints}"

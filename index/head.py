@@ -85,9 +85,7 @@ class Head:
         return rows[..., : self.rank] if self.width == self.rank + 1 else rows[..., self.rank + 1 :]
 
     def combine(self, rows: Vectors, weights: NDArray[np.float32]) -> Vector:
-        """One row for several: the weighted mean of those with positive weight, moved away from the others.
-
-        Rocchio (1971) with weights relative to the positive ones, halved for the negative.
+        """One row for several: see ``blend``.
 
         Args:
             rows: float32, shape ``(m, width)``.
@@ -98,10 +96,7 @@ class Head:
         """
         if not (weights > 0).any():
             return np.zeros(self.width, np.float32)
-        positive = np.maximum(weights, 0)
-        negative = np.minimum(weights, 0)
-        centre = positive @ rows / positive.sum()
-        combined = centre + 0.5 * (negative @ (rows - centre)) / positive.sum()
+        combined = blend(rows, weights)
         combined[self.rank] = combined[: self.rank] @ combined[: self.rank]
         return np.asarray(combined, np.float32)
 
@@ -188,6 +183,20 @@ class Head:
             where = "a learned relation" if isinstance(file, bytes) else file
             raise StaleIndexError(f"{where} cannot be read ({error}); learn it anew with: simkin learn") from None
         return cls(projection, own[0], own[1], own[2], float(own[3]), own[4])
+
+
+def blend(rows: Vectors, weights: NDArray[np.float32]) -> Vector:
+    """The weighted mean of rows with positive weight, moved away from the others.
+
+    Rocchio (1971) with weights relative to the positive ones, halved for the negative.
+
+    Args:
+        rows: float32, shape ``(m, d)``.
+        weights: float32, shape ``(m,)``, one of them positive at least.
+    """
+    positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
+    centre = positive @ rows / positive.sum()
+    return np.asarray(centre + 0.5 * (negative @ (rows - centre)) / positive.sum(), np.float32)
 
 
 def expected_parts(head: Head, facets: Vectors, seed: int = 0) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ class Question:
         facets: The rows of that modality, facets side by side.
         named: Each of the query's items and files by itself, items first, as rows of ``facets``. float32, shape
             ``(m, d)``.
+        weights: Of the query's items and files, in that order; negative for those to move away from. float32, ``(m,)``.
         own: Database keys of the items among them, in that order: they never answer.
         described: The files as encoded. float32, shape ``(files, raw_dim)``.
         categories: Those of the positive items, when the relation's rule looks at them; ``None`` for all.
@@ -41,6 +42,7 @@ class Question:
     vector: Vector
     facets: Space
     named: Vectors
+    weights: NDArray[np.float32]
     own: tuple[int, ...]
     described: Vectors
     categories: frozenset[str | None] | None
@@ -61,8 +63,11 @@ def make_question(
     signed = [*query.items, *((item_id, -weight) for item_id, weight in query.negatives)]
     keys = catalog.keys_of([item_id for item_id, _ in signed])
     problems: list[str] = []
-    if relation.head and relation.name not in generation.learned:
-        raise StaleIndexError(f"relation {relation.name!r} was learned a moment ago and is being built; ask again soon")
+    if not _is_built(generation, relation):
+        raise StaleIndexError(
+            f"relation {relation.name!r} was learned or forgotten a moment ago and is not built yet; ask again soon, "
+            "or build it with: simkin index"
+        )
     for facets in generation.spaces.values():
         space = generation.learned[relation.name] if relation.head else facets
         problem = _misfit(facets, space, relation, query)
@@ -85,7 +90,7 @@ def make_question(
         if not total.any():
             raise InputError("the items of this query cancel each other out; change their weights")
         categories, notes = _categories(catalog, query, relation, space, deltas[space.name], keys[: len(query.items)])
-        return Question(space, total, facets, named, tuple(keys), described, categories, notes)
+        return Question(space, total, facets, named, weights, tuple(keys), described, categories, notes)
     raise InputError(f"relation {relation.name!r} cannot answer this: {'; '.join(dict.fromkeys(problems))}")
 
 
@@ -123,6 +128,15 @@ def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
     unique = sorted(set(keys))
     found = raw_vectors(catalog, unique, [held[name] for name in space.record.encoders])
     return found[np.searchsorted(unique, keys)] if keys else found
+
+
+def _is_built(generation: Generation, relation: Relation) -> bool:
+    """Whether a generation has this very relation, or has nothing that it could be asked of."""
+    if relation.head:
+        space = generation.learned.get(relation.name)
+        return space is not None and space.record.relations[relation.name].digest == relation.digest
+    asked = [space for space in generation.spaces.values() if space.compares(relation)]
+    return all(relation.name in space.record.relations for space in asked)
 
 
 def _misfit(facets: Space, space: Space, relation: Relation, query: Query) -> str:

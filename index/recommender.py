@@ -19,6 +19,7 @@ from index.diversity import diversify
 from index.duplicates import find_repeats
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.generations import RANDOM_LEVELS, Generation, current_number, open_generation
+from index.head import blend
 from index.matching import matching_keys
 from index.question import Question, make_question, own_columns, raw_of_items, vectors_of
 from index.relations import Relation
@@ -370,7 +371,7 @@ class Recommender:
             raw = raw_of_items(self.catalog, space, [*question.own, *pool.keys[found.chosen].tolist()])
             files = own_columns(question.described, question.facets, space)
             rows = space.projection.project(np.vstack([raw[:own], files, raw[own:]]))
-            asked, answers = rows[: own + len(files)].mean(axis=0), rows[own + len(files) :]
+            asked, answers = blend(rows[: own + len(files)], question.weights), rows[own + len(files) :]
         facets, shares = space.shares(relation, asked, answers)
         return [dict(zip((f.name for f in facets), row, strict=True)) for row in shares.round(4).tolist()]
 

@@ -186,8 +186,8 @@ def test_another_definition_of_a_relation_is_refused_and_rebuilt(make_catalog, m
     assert made.build(force=False) == 2
     assert made.open().query("item-0-00001").generation == 2
     monkeypatch.delitem(RELATIONS, "style")
-    with pytest.raises(StaleIndexError, match="this program asks"):
-        made.open().query("item-0-00001")
+    assert made.open().query("item-0-00001").generation == 2, "the others answer"
+    assert made.build(force=False) == 3
 
 
 def test_a_damaged_generation_is_rebuilt_when_needed(make_catalog):

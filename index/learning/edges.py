@@ -232,6 +232,8 @@ def text(value: object) -> str:
         raise UnusableRowError(f"expected text or a number, found {json.dumps(value, default=str)[:40]}")
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace").strip()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # whole numbers in a column with gaps are stored so
     found = str(value).strip()
     return found if found.isascii() else found.encode("utf-8", "backslashreplace").decode()
 

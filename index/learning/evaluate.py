@@ -175,7 +175,8 @@ def evaluate(
         contenders: Ours first; names differ.
         truth: What is right.
         n: Number of rows that all row numbers refer to.
-        k: Length of lists for support and exposure, below the number of items.
+        k: Length of lists for support and exposure, below the number of items; recall and precision are taken at it,
+            too.
         seed: The same input and seed give the same figures.
         data_hash: As ``index.learning.splits.data_hash`` gives it.
         date: Kept as it is.
@@ -197,7 +198,8 @@ def evaluate(
     else:
         judged = _Labels.prepare(truth, n, rng, categories, groups, rule)
     questions = judged.questions
-    cuts = [cut for cut in CUTS if cut < len(questions.candidates)]
+    wanted = sorted({*CUTS, k})
+    cuts = [cut for cut in wanted if cut < len(questions.candidates)]
     figures = []
     for contender in contenders:
         ranking = rank(contender.score, questions, k=max(k, *cuts) if isinstance(judged, _Labels) else k, seed=seed)
@@ -207,7 +209,7 @@ def evaluate(
     notes = list(judged.notes)
     if ranking.unreachable:
         notes.append(f"{ranking.unreachable:,} right answers could not be candidates and were left out")
-    if len(cuts) < len(CUTS):
+    if len(cuts) < len(wanted):
         notes.append(f"the items are too few for lists longer than {cuts[-1]}, which were left out")
     return Evaluation(
         relation=names[0], what=truth.what, curve=judged.curve, contenders=tuple(figures),

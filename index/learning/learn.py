@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +33,9 @@ from index.relations import RELATIONS, CandidateRule, Relation
 
 ALWAYS_THERE = "similar"
 """The plain neighbour, asked of pictures and sounds alike: nothing learned takes its place."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""Names that folders can have anywhere."""
 
 LEAN = 0.8
 """Share of edges inside categories, or between them, from which the relation answers there alone."""
@@ -136,10 +140,10 @@ def learn(
         StorageError: The disk is full or failing.
     """
     started = time.monotonic()
-    if options.relation == ALWAYS_THERE or not options.relation.replace("-", "").replace("_", "").isalnum():
+    if options.relation == ALWAYS_THERE or not NAME.fullmatch(options.relation):
         raise InputError(
-            f"{options.relation!r} cannot be learned; name the relation with letters, digits and dashes, and leave "
-            f"{ALWAYS_THERE!r} as the plain neighbour"
+            f"{options.relation[:80]!r} cannot be learned; name the relation with up to 64 small letters, digits and "
+            f"dashes, and leave {ALWAYS_THERE!r} as the plain neighbour"
         )
     if options.method not in METHODS:
         raise UnknownNameError.of("method", options.method, METHODS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +89,11 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
         labels = _labels(catalog, found.keys, options.label) if options.label else np.zeros(0, np.int64)
     training = renumber(read_edges_of(catalog.connection, options.relation), found.keys).pairs
     if options.edges:
-        pairs = _held_out(catalog, found.keys, options, training if relation.head else NO_PAIRS)
+        pairs, notes = _held_out(catalog, found.keys, options, training if relation.head else NO_PAIRS)
         truth: EdgeTruth | LabelTruth = EdgeTruth(pairs, training, f"edges of {options.edges.name}")
     else:
-        pairs, truth = NO_PAIRS, LabelTruth(labels, f"items of the same {options.label}")
+        other = f", of another {options.group}" if options.group else ""
+        pairs, notes, truth = NO_PAIRS, (), LabelTruth(labels, f"items of the same {options.label}{other}")
     colour = next((part.own for part in found.space.projection.parts if part.facet.kind == "color"), None)
     learned_from = training if len(training) else None
     others = baselines(
@@ -100,7 +101,7 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
     )
     contenders = [found.ours, *_unlearned(found, relation, options)]
     contenders += [one for one in others if one.name not in {c.name for c in contenders}]
-    return evaluate(
+    measured = evaluate(
         contenders,
         truth,
         len(found.keys),
@@ -112,6 +113,7 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
         groups=_labels(catalog, found.keys, options.group) if options.group else None,
         rule="any" if options.label or options.vectors else relation.rule,
     )
+    return replace(measured, notes=(*notes, *measured.notes))
 
 
 def _rows(generation: Generation, space: Space, relation: Relation) -> _Rows:
@@ -177,10 +179,13 @@ def _labels(catalog: Catalog, keys: NDArray[np.int64], attribute: str) -> NDArra
     return np.array([codes.setdefault(found[k], len(codes)) if k in found else -1 for k in keys.tolist()], np.int64)
 
 
-def _held_out(catalog: Catalog, keys: NDArray[np.int64], options: MeasureOptions, training: Pairs) -> Pairs:
+def _held_out(
+    catalog: Catalog, keys: NDArray[np.int64], options: MeasureOptions, training: Pairs
+) -> tuple[Pairs, tuple[str, ...]]:
+    """Edges of a file that the relation was not learned from, and sentences on those left out."""
     assert options.edges is not None
     numbers = dict(catalog.connection.execute("SELECT id, item FROM items"))
-    edges, _ = resolve_edges(read_edges(options.edges), numbers, relation=options.relation)
+    edges, told = resolve_edges(read_edges(options.edges), numbers, relation=options.relation)
     pairs = renumber(edges, keys).pairs
     count = len(keys)
     ends = np.sort(pairs, axis=1)
@@ -191,4 +196,9 @@ def _held_out(catalog: Catalog, keys: NDArray[np.int64], options: MeasureOptions
             f"{options.relation!r} was learned from every edge of {options.edges}; measure it by edges it has not "
             "seen, or see the report of learning"
         )
-    return np.unique(fresh, axis=0)
+    notes = []
+    if len(fresh) < len(pairs):
+        notes.append(f"{len(pairs) - len(fresh):,} of {len(pairs):,} edges were learned from and left out")
+    if told.unknown:
+        notes.append(f"{told.unknown:,} edges name items that are not in the catalog and were left out")
+    return np.unique(fresh, axis=0), tuple(notes)

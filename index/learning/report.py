@@ -15,10 +15,11 @@ from index.learning.plots import bars, columns, lines
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --faint: #5d6470; --paper: #fff; --rule: #dfe2e7; --ours: #eef4ff;
-  --s0: #1f5fd0; --s1: #8a8f98; --s2: #c77700; --s3: #2d8a4e; --s4: #7c4dbd; --s5: #c2417c; --s6: #00838f; }
+  --s0: #1f5fd0; --s1: #8a8f98; --s2: #c77700; --s3: #2d8a4e; --s4: #7c4dbd; --s5: #c2417c; --s6: #00838f;
+  --s7: #8d6e00; --s8: #a33d1c; --s9: #4a6572; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --faint: #9aa2ae; --paper: #15171a; --rule: #33383f;
   --ours: #1b2740; --s0: #74a5ff; --s1: #8f96a1; --s2: #f0a63c; --s3: #6ecb8d; --s4: #b79bef; --s5: #f08cbb;
-  --s6: #55c6d2; } }
+  --s6: #55c6d2; --s7: #d8c05a; --s8: #f29877; --s9: #a7bfca; } }
 * { box-sizing: border-box; }
 body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
@@ -45,14 +46,15 @@ polyline { fill: none; stroke: currentColor; stroke-width: 2; }
 circle, rect { fill: currentColor; }
 .s0 polyline { stroke-width: 3.5; }
 .s0 { color: var(--s0); } .s1 { color: var(--s1); } .s2 { color: var(--s2); } .s3 { color: var(--s3); }
-.s4 { color: var(--s4); } .s5 { color: var(--s5); } .s6 { color: var(--s6); }
+.s4 { color: var(--s4); } .s5 { color: var(--s5); } .s6 { color: var(--s6); } .s7 { color: var(--s7); }
+.s8 { color: var(--s8); } .s9 { color: var(--s9); }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1rem; list-style: none; padding: 0; margin: .25rem 0;
   font-size: .85rem; }
 .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem; background: currentColor; }
 .key span { color: var(--ink); }
 """
 
-COLORS = 7
+COLORS = 10
 """Contenders that can be told apart by colour; later ones stand in the tables alone."""
 
 SMALLER_IS_BETTER = ("rank percentile", "skewness", "never", "gini")

@@ -28,7 +28,9 @@ SHOWN = ("recall@1", "recall@10", "precision@1", "precision@5", "precision@10", 
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write a page here (.html), and its figures beside it (.json)."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of samples, negatives and intervals.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of samples, negatives and intervals."
+)
 @json_option
 def command(
     catalog: Path,
@@ -49,6 +51,10 @@ def command(
     from index.learning.measure import MeasureOptions, measure
     from index.learning.report import write_report
 
+    if bool(label) == (edges is not None):
+        raise click.UsageError("measure by --label or by --edges, one of the two")
+    if out is not None and (out.suffix.lower() not in (".html", ".htm") or not out.absolute().parent.is_dir()):
+        raise click.UsageError(f"--out {out} must be an .html file in a folder that exists")
     with Catalog.open(catalog) as opened:
         found = measure(opened, MeasureOptions(relation, label, edges, group, k, vectors, seed))
     if out is not None:
@@ -56,13 +62,14 @@ def command(
     if as_json:
         echo_json(found.to_json())
     else:
-        _print(found)
+        _print(found, k)
         if out is not None:
             click.echo(f"{out}: the whole report; its figures in {out.with_suffix('.json')}")
 
 
-def _print(found: Evaluation) -> None:
-    names = [name for name in found.contenders[0].metrics if name.lower() in SHOWN]
+def _print(found: Evaluation, k: int) -> None:
+    shown = (*SHOWN, f"recall@{k}", f"precision@{k}")
+    names = [name for name in found.contenders[0].metrics if name.lower() in shown]
     width = max(len(one.name) for one in found.contenders)
     click.echo(f"{found.relation}: {found.what}; {found.queries:,} queries, {found.items:,} items")
     click.echo(" " * width + "".join(f"{name:>24}" for name in names))

@@ -46,7 +46,7 @@ RULES = ("any", "same category", "other category")
     show_default=True,
     help="Strongest partners kept for each item of baskets, sessions and playlists.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and fits.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits and fits.")
 @click.option("--force", is_flag=True, help="Save it even if it is not better; recorded with it.")
 @click.option("--forget", is_flag=True, help="Drop what was learned under this name.")
 @json_option
@@ -74,6 +74,8 @@ def command(
     from index.learning import learn as learning
     from index.learning.pairing import Pairing
 
+    if forget and (edges or force):
+        raise click.UsageError("--forget takes neither EDGES nor --force")
     with Catalog.open(catalog) as opened:
         if forget:
             learning.forget(opened, relation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def command(
     Several ITEMs or FILEs are combined into one question.
     """
     from index.answers import Query
+    from index.errors import MediaError, UnknownNameError
     from simkin.library import open
 
     if every != (out is not None):
@@ -64,18 +66,26 @@ def command(
             as_json,
         )
         return
+    failed = 0
     for group in [(name,) for name in names] if each else [names]:
-        answer = recommender.query(
-            *group,
-            relation=relation,
-            k=k,
-            weights=weights if not each else (),
-            negatives=negatives,
-            where=where,
-            diversity=diversity,
-            duplicates=duplicates,
-            category=category,
-        )
+        try:
+            answer = recommender.query(
+                *group,
+                relation=relation,
+                k=k,
+                weights=weights if not each else (),
+                negatives=negatives,
+                where=where,
+                diversity=diversity,
+                duplicates=duplicates,
+                category=category,
+            )
+        except (UnknownNameError, MediaError) as error:
+            if not each:
+                raise
+            click.echo(f"{group[0]}: {error}", err=True)
+            failed += 1
+            continue
         if as_json:
             from simkin.cli.printing import answer_json
 
@@ -84,6 +94,8 @@ def command(
             from simkin.cli.printing import answer_text
 
             click.echo(answer_text(answer))
+    if failed:
+        sys.exit(3)
 
 
 def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:
