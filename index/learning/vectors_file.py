@@ -26,7 +26,7 @@ def read_vectors_file(path: Path) -> tuple[list[str], Vectors]:
         InputError: Missing, unreadable, of another form; empty; ids repeated; values not finite.
     """
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if suffix in (".npy", ".parquet", ".pq") and not path.is_file():
         raise InputError(f"{path} does not exist; expected a file of vectors, .npy or .parquet")
     if suffix == ".npy":
         ids, vectors = _beside(path), _array(path)

@@ -28,9 +28,7 @@ SHOWN = ("recall@1", "recall@10", "precision@1", "precision@5", "precision@10", 
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write a page here (.html), and its figures beside it (.json)."
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of samples, negatives and intervals."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of samples and intervals.")
 @json_option
 def command(
     catalog: Path,
