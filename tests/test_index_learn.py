@@ -165,7 +165,7 @@ def test_edges_that_nothing_can_be_learned_from(styled: Any, tmp_path: Path, con
     assert "few" not in styled.catalog.relations()
 
 
-@pytest.mark.parametrize("name", ["similar", "a/b", ""])
+@pytest.mark.parametrize("name", ["similar", "Similar", "a/b", "", "a" * 65, "-x"])
 def test_names_that_cannot_be_learned(styled: Any, name: str) -> None:
     """The plain neighbour stays, and names are names of folders."""
     with pytest.raises(InputError, match="cannot be learned"):

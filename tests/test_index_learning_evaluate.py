@@ -240,7 +240,7 @@ def test_vectors_that_cannot_be_used_are_told(tmp_path):
             read_vectors_file(tmp_path / name)
 
     refused("a.csv", "expected .npy or .parquet")
-    refused("a.parquet", "cannot read")
+    refused("a.parquet", "does not exist")
     (tmp_path / "a.parquet").write_text("no table")
     refused("a.parquet", "not a readable Parquet file")
     pyarrow.parquet.write_table(pyarrow.table({"id": ["x"]}), tmp_path / "a.parquet")

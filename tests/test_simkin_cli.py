@@ -236,3 +236,22 @@ def test_from_python_the_same_answers_come(catalog: Path) -> None:
     assert answer._repr_html_().count("<img") == 3
     songs = library.open(catalog).query("waltz-01", relation="similar-track", k=2)
     assert songs._repr_html_().count("<audio") == 2
+
+
+def test_each_goes_on_after_an_unknown_item(catalog: Path) -> None:
+    """The others are answered, and the exit status tells."""
+    done = simkin(
+        "query", "--each", "mug-red-stripes-01", "nosuch", "bottle-red-zigzag-01", "-k", 1, "--catalog", catalog
+    )
+    assert done.returncode == 3
+    assert "nosuch" in done.stderr
+    assert "bottle-red-zigzag-01 ·" in done.stdout
+
+
+def test_wrong_use_of_learning_and_measuring(catalog: Path) -> None:
+    """Told as usage, before anything is done."""
+    here = ("--catalog", catalog)
+    assert simkin("learn", "x.csv", "--relation", "style", "--forget", *here).returncode == 2
+    assert simkin("evaluate", *here).returncode == 2
+    assert simkin("evaluate", "--label", "category", "--out", "x.txt", *here).returncode == 2
+    assert simkin("evaluate", "--label", "category", "--seed", "-1", *here).returncode == 2
