@@ -215,7 +215,7 @@ class Catalog:
 
         A relation learned on vectors that the catalog no longer holds is left out.
         """
-        fingerprints = {name: held.card.fingerprint for name, held in self.encoders().items()}
+        fingerprints = dict(self.connection.execute("SELECT name, fingerprint FROM encoders"))
         found = dict(RELATIONS)
         for name, modality, rule, why, digest, encoders in self.connection.execute(
             "SELECT name, modality, rule, why, digest, encoders FROM learned ORDER BY name"

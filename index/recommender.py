@@ -49,12 +49,14 @@ class _Choice:
     """What was found for one question.
 
     Attributes:
+        relation: What was asked, as it was defined then.
         question: The question.
         pool: All candidates.
         chosen: Places in the pool that become hits, best first.
         hidden: For a place, those of the near-duplicates that it stands for.
     """
 
+    relation: Relation
     question: Question
     pool: _Pool
     chosen: list[int]
@@ -124,7 +126,7 @@ class Recommender:
             method=found.pool.method,
             recall=1.0 if found.pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
-            hits=tuple(self._hits(found, self.catalog.relation(query.relation))),
+            hits=tuple(self._hits(found)),
             notes=found.question.notes,
         )
 
@@ -163,7 +165,7 @@ class Recommender:
             if few and len(chosen) < query.k:
                 chosen, hidden = self._choose(question, relation, pool, query, count)
             if exhausted or len(chosen) >= query.k:
-                return _Choice(question, pool, chosen, hidden)
+                return _Choice(relation, question, pool, chosen, hidden)
             count *= 4  # many near-duplicates were collapsed
 
     def resolve(self, name: str) -> str | Path:
@@ -334,13 +336,13 @@ class Recommender:
         delta = self._deltas[question.facets.name]
         return vectors_of(question.facets, delta, pool.keys[places].tolist())[0]
 
-    def _hits(self, found: _Choice, relation: Relation) -> list[Hit]:
+    def _hits(self, found: _Choice) -> list[Hit]:
         space, pool = found.question.space, found.pool
         wanted = [*found.chosen, *(place for leader in found.chosen for place in found.hidden.get(leader, []))]
         items = self.catalog.items(pool.keys[wanted].tolist())
         scores = pool.scores[found.chosen]
-        closer_than = np.interp(scores, space.record.relations[relation.name].random, RANDOM_LEVELS).tolist()
-        shares = self._shares(found, relation)
+        closer_than = np.interp(scores, space.record.relations[found.relation.name].random, RANDOM_LEVELS).tolist()
+        shares = self._shares(found)
         hits: list[Hit] = []
         for at, place in enumerate(found.chosen):
             item = items.get(int(pool.keys[place]))
@@ -361,7 +363,7 @@ class Recommender:
             )
         return hits
 
-    def _shares(self, found: _Choice, relation: Relation) -> list[dict[str, float]]:
+    def _shares(self, found: _Choice) -> list[dict[str, float]]:
         """Each facet's share of the score of each answer that was chosen."""
         question, pool = found.question, found.pool
         space = question.space
@@ -372,7 +374,7 @@ class Recommender:
             files = own_columns(question.described, question.facets, space)
             rows = space.projection.project(np.vstack([raw[:own], files, raw[own:]]))
             asked, answers = blend(rows[: own + len(files)], question.weights), rows[own + len(files) :]
-        facets, shares = space.shares(relation, asked, answers)
+        facets, shares = space.shares(found.relation, asked, answers)
         return [dict(zip((f.name for f in facets), row, strict=True)) for row in shares.round(4).tolist()]
 
 

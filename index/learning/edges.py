@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from index.errors import InputError
 from index.learning.lines import numbered_lines, open_text, reading_errors
+from index.tables import TABLE_SUFFIXES
 
 TableKind: TypeAlias = Literal["pairs", "baskets", "sequences"]
 """What the rows of a table are: edges; events without time; events with time."""
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 PAIR_COLUMNS = ("source", "target", "weight", "relation", "user")
 EVENT_COLUMNS = ("group", "item", "time")
 

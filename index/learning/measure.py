@@ -77,12 +77,10 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
     spaces = [space for space in generation.every_space() if space.compares(relation) and space.record.count]
     if not spaces:
         raise InputError(f"no item of this catalog has a facet that {options.relation!r} compares")
-    found = max((_rows(generation, space, relation) for space in spaces), key=lambda rows: len(rows.keys))
+    each = [_rows(generation, space, relation) for space in spaces]
+    found = max(each, key=lambda rows: len(rows.keys))
     if options.label:
-        labelled = [
-            (rows, _labels(catalog, rows.keys, options.label))
-            for rows in (_rows(generation, s, relation) for s in spaces)
-        ]
+        labelled = [(rows, _labels(catalog, rows.keys, options.label)) for rows in each]
         found, labels = max(labelled, key=lambda one: int((one[1] >= 0).sum()))
     if options.vectors:
         found = _replaced(catalog, found, options.vectors)
