@@ -67,7 +67,7 @@ class Answer:
 
     Attributes:
         query: The question.
-        method: ``"annoy"``, ``"reduced"`` or ``"exact"``: how it was searched; see ``index.search``.
+        method: ``"annoy"``, ``"reduced"`` or ``"exact"``: how it was searched; see ``index.engine.search``.
         recall: Share of the true answers that this way of searching finds, as measured when it was built.
         generation: Number of the generation asked.
         hits: Best first.
@@ -86,6 +86,6 @@ class Answer:
 
     def _repr_html_(self) -> str:
         """Show pictures as a grid and sounds as players in a notebook."""
-        from index.notebook import answer_html
+        from index.answering.notebook import answer_html
 
         return answer_html(self)

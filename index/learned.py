@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from index.catalog import Catalog
+from index.engine.head import Head
 from index.errors import UnknownNameError
-from index.head import Head
 from index.relations import Relation
 
 

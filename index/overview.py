@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.build import cards, pending
 from index.catalog import Catalog
+from index.engine.build import cards, pending
+from index.engine.generations import current_number, damage, disagreement, generation_folder, read_manifest
 from index.errors import NotBuiltError, StaleIndexError
-from index.generations import current_number, damage, disagreement, generation_folder, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.answering.diversity import diversify
+from index.answering.duplicates import find_repeats
+from index.answering.question import Question, make_question, own_columns, raw_of_items, vectors_of
 from index.answers import Answer, Hit, Query
-from index.build import cards
 from index.catalog import Catalog, chunks, marks, storage_errors
-from index.delta import Delta, read_delta
-from index.diversity import diversify
-from index.duplicates import find_repeats
+from index.engine.build import cards
+from index.engine.delta import Delta, read_delta
+from index.engine.generations import RANDOM_LEVELS, Generation, current_number, open_generation
+from index.engine.head import blend
+from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
-from index.generations import RANDOM_LEVELS, Generation, current_number, open_generation
-from index.head import blend
 from index.matching import matching_keys
-from index.question import Question, make_question, own_columns, raw_of_items, vectors_of
 from index.relations import Relation
-from index.search import SPARE, Restriction, Searcher
 from index.types import Modality, Vectors
 
 POOL = 5

@@ -93,7 +93,7 @@ CREATE TABLE learned (
     why      TEXT NOT NULL,
     digest   TEXT NOT NULL,                -- of the head
     encoders TEXT NOT NULL,                -- JSON: name → fingerprint of those it was fitted on, in order
-    head     BLOB NOT NULL,                -- the fitted maps, as index.head.Head.to_bytes gives them
+    head     BLOB NOT NULL,                -- the fitted maps, as index.engine.head.Head.to_bytes gives them
     report   TEXT NOT NULL,                -- JSON: how it was judged
     created  TEXT NOT NULL
 ) WITHOUT ROWID;

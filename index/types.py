@@ -34,7 +34,7 @@ class Facet:
         start: First dimension of the slice.
         stop: One past its last dimension.
         whitening: How strongly the catalog's own covariance is divided out before comparing,
-            0 (plain cosine) to 0.5 (full PCA whitening). See ``index.spaces``.
+            0 (plain cosine) to 0.5 (full PCA whitening). See ``index.engine.spaces``.
         kept: How many principal dimensions are kept for comparing, at most ``stop - start``.
         same: Cosine from which two items may be the same photo or recording again; all facets must agree.
         source: The paper or library that defines it.

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from index.build import build_if_needed, cards
 from index.catalog import Catalog
+from index.engine.build import build_if_needed, cards
+from index.engine.generations import Generation, current_number, damage, disagreement, generation_folder, read_manifest
 from index.errors import NotBuiltError, StaleIndexError
-from index.generations import Generation, current_number, damage, disagreement, generation_folder, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

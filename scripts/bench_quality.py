@@ -25,7 +25,7 @@ from PIL import Image
 
 import simkin
 from index.encoders import modality_of
-from index.tables import is_table, read_rows
+from index.ingesting.tables import is_table, read_rows
 from simkin.demo.pictures import make_pictures
 from simkin.demo.songs import make_songs
 

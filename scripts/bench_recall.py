@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 import simkin
-from index.build import build_if_needed
 from index.catalog import Catalog
 from index.encoders import card_of
-from index.head import Head
+from index.engine.build import build_if_needed
+from index.engine.head import Head
 from index.learned import hold_relation
 from index.relations import RELATIONS, Relation
 

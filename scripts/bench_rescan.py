@@ -25,9 +25,9 @@ import numpy as np
 
 from index.catalog import Catalog
 from index.encoders import card_of
-from index.ingest import IndexOptions, ingest
-from index.plan import digest, source_key
-from index.scan import scan_folder
+from index.ingesting.ingest import IndexOptions, ingest
+from index.ingesting.plan import digest, source_key
+from index.ingesting.scan import scan_folder
 
 IMAGE = "builtin-image"
 FOLDER_FILES = 1000

@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from index.answering.batch import write_all
     from index.answers import Answer, Hit, Query
-    from index.batch import write_all
     from index.catalog import Catalog, Failure, Item
     from index.errors import SimkinError
-    from index.ingest import IndexOptions, IndexReport
+    from index.ingesting.ingest import IndexOptions, IndexReport
     from index.recommender import Recommender
     from simkin.library import index, open
 
@@ -46,15 +46,15 @@ _HOMES = {
     "Catalog": "index.catalog",
     "Failure": "index.catalog",
     "Hit": "index.answers",
-    "IndexOptions": "index.ingest",
-    "IndexReport": "index.ingest",
+    "IndexOptions": "index.ingesting.ingest",
+    "IndexReport": "index.ingesting.ingest",
     "Item": "index.catalog",
     "Query": "index.answers",
     "Recommender": "index.recommender",
     "SimkinError": "index.errors",
     "index": "simkin.library",
     "open": "simkin.library",
-    "write_all": "index.batch",
+    "write_all": "index.answering.batch",
 }
 
 

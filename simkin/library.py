@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from index.catalog import Catalog
-from index.ingest import IndexOptions, IndexReport, Progress, ingest
+from index.ingesting.ingest import IndexOptions, IndexReport, Progress, ingest
 
 if TYPE_CHECKING:
     from index.recommender import Recommender
@@ -28,7 +28,7 @@ def index(
         on_progress: Told how far it is.
 
     Raises:
-        SimkinError: See ``index.ingest.ingest``.
+        SimkinError: See ``index.ingesting.ingest.ingest``.
     """
     with Catalog.create(catalog) as opened:
         return ingest(opened, [Path(source) for source in sources], options or IndexOptions(), on_progress)

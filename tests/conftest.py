@@ -22,17 +22,17 @@ import pytest
 import soundfile
 from PIL import Image, ImageDraw
 
-import index.ingest
-from index import calibrate
+import index.ingesting.ingest
 from index.answers import Hit
-from index.build import build_if_needed
 from index.catalog import Catalog
 from index.encoders import card_of
-from index.ingest import IndexOptions, IndexReport
+from index.engine import calibrate
+from index.engine.build import build_if_needed
+from index.ingesting.ingest import IndexOptions, IndexReport
+from index.ingesting.worker import describe
+from index.ingesting.workers import Described, Job
 from index.recommender import Recommender
 from index.relations import RELATIONS
-from index.worker import describe
-from index.workers import Described, Job
 
 # ---- Catalogs of vectors without files, for the tests of searching ----------------------------------
 
@@ -190,7 +190,7 @@ def searching_by() -> Callable[[str], AbstractContextManager[None]]:
 
         other = {"annoy": "_reduced_plan", "reduced": "_annoy_plan"}[method]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("index.segments.EXACT_ROWS", 400)
+            patch.setattr("index.engine.segments.EXACT_ROWS", 400)
             patch.setattr(calibrate, "_probe", slow_scans)
             patch.setattr(calibrate, other, lambda *_: None)
             yield
@@ -289,14 +289,14 @@ class Indexing:
         """Index; what this run opened is in ``opened`` afterwards."""
         self.opened = []
         with Catalog.create(catalog) as opened:
-            return index.ingest.ingest(opened, list(sources), IndexOptions(**options))
+            return index.ingesting.ingest.ingest(opened, list(sources), IndexOptions(**options))
 
 
 @pytest.fixture
 def run_index(monkeypatch: pytest.MonkeyPatch) -> Indexing:
     """Index in this process: ``run_index(catalog, *sources, **IndexOptions)``."""
     indexing = Indexing()
-    monkeypatch.setattr(index.ingest, "describe_all", indexing.describe_all)
+    monkeypatch.setattr(index.ingesting.ingest, "describe_all", indexing.describe_all)
     return indexing
 
 

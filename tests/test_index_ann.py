@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.ann import Trees, build_trees
+from index.engine.ann import Trees, build_trees
 from index.errors import StaleIndexError, StorageError
 
 

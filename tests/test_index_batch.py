@@ -7,9 +7,9 @@ import json
 import pyarrow.parquet
 import pytest
 
-from index import batch
+from index.answering import batch
+from index.answering.batch import write_all
 from index.answers import Query
-from index.batch import write_all
 from index.errors import InputError, StorageError, UnknownNameError
 
 

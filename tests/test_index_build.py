@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index import build as building
-from index.build import pending, raw_vectors
 from index.catalog import HeldEncoder
+from index.engine import build as building
+from index.engine.build import pending, raw_vectors
 
 
 def test_rows_lie_by_category_and_id(make_catalog):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from index import calibrate as calibration
-from index.calibrate import random_quantiles, rows_that_meet_trees
+from index.engine import calibrate as calibration
+from index.engine.calibrate import random_quantiles, rows_that_meet_trees
 from index.relations import RELATIONS
 
 
@@ -67,7 +67,7 @@ def test_a_small_catalog_is_scanned(make_catalog):
 
 def test_trees_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatch):
     """When a scan is faster the plan is exact and no unused file stays."""
-    monkeypatch.setattr("index.segments.EXACT_ROWS", 400)
+    monkeypatch.setattr("index.engine.segments.EXACT_ROWS", 400)
     probe = calibration._probe
     monkeypatch.setattr(calibration, "_probe", lambda *a: (replace(probe(*a)[0], per_scan=0.0), 1e-12))
     made = make_catalog()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.clusters import find_clusters
 from index.errors import InputError, UnknownNameError
+from index.lists.clusters import find_clusters
 
 SIZES = {3: 50, 17: 30, 41: 20}
 """Cluster of the made catalog → items of it."""
@@ -59,9 +59,9 @@ def test_the_same_seed_gives_the_same_clusters(planted: Any) -> None:
     whole = find_clusters(planted.open(), "similar", 7)
     assert find_clusters(planted.open(), "similar", 7) == whole
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("index.places.BLOCK", 13)
+        patch.setattr("index.answering.places.BLOCK", 13)
         assert find_clusters(planted.open(), "similar", 7) == whole
-        patch.setattr("index.clusters.SAMPLE", 40)
+        patch.setattr("index.lists.clusters.SAMPLE", 40)
         sampled = find_clusters(planted.open(), "similar", 3)
     assert (sampled.fitted_on, sampled.items) == (40, 100)
     assert [cluster.size for cluster in sampled.clusters] == [50, 30, 20]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.delta import Delta, read_delta
+from index.engine.delta import Delta, read_delta
 
 VECTORS = np.eye(4, dtype=np.float32)
 DELTA = Delta(np.array([3, 5, 8, 9]), np.array(["a", "b", None, "a"], object), VECTORS, np.array([2, 7]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.diversity import diversify
+from index.answering.diversity import diversify
 
 VECTORS = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 2, 3]]
 SCORES = np.array([0.9, 0.89, 0.88, 0.5, 0.4, 0.1], np.float32)
@@ -59,5 +59,5 @@ def test_choosing_agrees_with_the_formula():
 
 def test_answers_far_down_keep_their_order(monkeypatch):
     """However many are asked for, only the first are traded."""
-    monkeypatch.setattr("index.diversity.FIRST", 2)
+    monkeypatch.setattr("index.answering.diversity.FIRST", 2)
     assert diversify(list(range(6)), SCORES, closeness, 5, 0.7) == [0, 3, 1, 2, 4]

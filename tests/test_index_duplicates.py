@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.duplicates import FIRST, find_repeats
-from index.projection import fit_projection
+from index.answering.duplicates import FIRST, find_repeats
+from index.engine.projection import fit_projection
 from index.types import EncoderCard, Facet
 
 FACETS = (Facet("a", 0, 8, 0.0, 8, 0.97, "t"), Facet("b", 8, 16, 0.0, 8, 0.97, "t"))

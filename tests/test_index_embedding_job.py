@@ -24,8 +24,8 @@ from index.embedding.plan import JOB
 from index.embedding.shards import MANIFEST, encoder_folder, read_vectors
 from index.encoders import card_of
 from index.errors import InputError, LockedError, StorageError
+from index.ingesting.workers import Described
 from index.lock import writer_lock
-from index.workers import Described
 
 COLUMNS = [
     "id", "position", "path", "encoder", "fingerprint", "vector", "status", "stage", "error", "attributes", "tags"

@@ -10,12 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from index import build as building
-from index.ann import build_trees
-from index.build import build_if_needed
 from index.encoders import card_of
-from index.errors import NotBuiltError, StaleIndexError, StorageError
-from index.generations import (
+from index.engine import build as building
+from index.engine.ann import build_trees
+from index.engine.build import build_if_needed
+from index.engine.generations import (
     CURRENT,
     MANIFEST,
     Manifest,
@@ -26,6 +25,7 @@ from index.generations import (
     open_generation,
     read_manifest,
 )
+from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.relations import RELATIONS
 
 CARDS = {"builtin-image": card_of("builtin-image")}

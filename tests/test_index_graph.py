@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from index.engine.spaces import unit_rows
 from index.errors import InputError
 from index.learning.graph import (
     centred,
@@ -17,7 +18,6 @@ from index.learning.graph import (
     rerank_by_neighbours,
     structural_similarity,
 )
-from index.spaces import unit_rows
 
 
 def classes(seed: int, noise: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.build import raw_vectors
+from index.engine.build import raw_vectors
+from index.engine.head import Head, expected_parts
+from index.engine.rows import LearnedSpace
 from index.errors import StaleIndexError, UnknownNameError
-from index.head import Head, expected_parts
 from index.learned import hold_relation
 from index.relations import Relation
-from index.rows import LearnedSpace
 
 RANK = 6
 

@@ -175,7 +175,7 @@ def test_a_worker_killed_by_the_system_costs_one_file(tmp_path: Path, picture: A
     while killed is None and process.poll() is None:
         for member in group_members(process.pid):
             try:
-                working = b"index.worker" in Path(f"/proc/{member}/cmdline").read_bytes()
+                working = b"index.ingesting.worker" in Path(f"/proc/{member}/cmdline").read_bytes()
                 used = sum(map(int, Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
             except OSError:
                 continue

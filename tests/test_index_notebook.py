@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from index import notebook
+from index.answering import notebook
+from index.answering.notebook import answer_html, shares_text
 from index.answers import Answer, Hit, Query
-from index.notebook import answer_html, shares_text
 
 NASTY = "<script>alert('x')</script>&\"'"
 

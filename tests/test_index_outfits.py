@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.engine.head import Head
 from index.errors import InputError, UnknownNameError
-from index.head import Head
 from index.learned import hold_relation
-from index.outfits import score_outfit
+from index.lists.outfits import score_outfit
 from index.relations import Relation
 
 BASKET = ["item-0-00001", "item-0-00005", "item-0-00017", "item-0-00030"]

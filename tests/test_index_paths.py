@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.engine.head import Head
+from index.engine.search import Searcher
 from index.errors import InputError, UnknownNameError
-from index.head import Head
 from index.learned import hold_relation
-from index.paths import QUESTIONS, find_path
+from index.lists.paths import QUESTIONS, find_path
 from index.relations import Relation
-from index.search import Searcher
 
 A, B = "item-0-00003", "item-0-00042"
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index.answering.places import named_keys, places_of
 from index.encoders import card_of
+from index.engine.head import Head
 from index.errors import InputError, StaleIndexError, UnknownNameError
-from index.head import Head
 from index.learned import hold_relation
-from index.places import named_keys, places_of
 from index.relations import Relation
 
 
@@ -92,7 +92,7 @@ def test_selections_hold_what_the_catalog_holds_now(filled: Any, monkeypatch: py
         assert len(keys) == len(selection)
         return sorted(keys)
 
-    monkeypatch.setattr("index.places.BLOCK", 7)
+    monkeypatch.setattr("index.answering.places.BLOCK", 7)
     assert held(places.select()) == sorted(key for key, *_ in rows)
     assert held(places.select("price<10")) == sorted(key for key, _, price in rows if int(price) < 10)
     of_kind = sorted(key for key, category, _ in rows if category == "kind-01")

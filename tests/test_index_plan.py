@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from index.catalog import Catalog
-from index.ingest import IndexReport
-from index.plan import plan, source_key, take_in
-from index.scan import Entry
+from index.ingesting.ingest import IndexReport
+from index.ingesting.plan import plan, source_key, take_in
+from index.ingesting.scan import Entry
 
 
 def counts(report: IndexReport) -> dict[str, int]:
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_listed_keeps_its_items(
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr("index.scan.os.scandir", refuse)
+    monkeypatch.setattr("index.ingesting.scan.os.scandir", refuse)
     report = run_index(tmp_path / "c", tmp_path / "shop")
     assert (report.removed, report.failed, report.items) == (0, 1, 3)
     with Catalog.open(tmp_path / "c") as catalog:

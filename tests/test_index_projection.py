@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.projection import Projection, fit_projection
+from index.engine.projection import Projection, fit_projection
 from index.types import EncoderCard, Facet
 
 CARDS = (

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from index.answers import Query
+from index.engine.generations import generation_folder
 from index.errors import InputError, MediaError, NotBuiltError, UnknownNameError
-from index.generations import generation_folder
-from index.ingest import IndexOptions
+from index.ingesting.ingest import IndexOptions
 from simkin.library import index as index_sources
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from index.errors import InputError
-from index.scan import REPEATED, Entry, entry_id, scan_folder
+from index.ingesting.scan import REPEATED, Entry, entry_id, scan_folder
 
 
 def scan(folder: Path) -> tuple[list[Entry], list[bytes]]:

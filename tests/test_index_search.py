@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.answers import Query
+from index.engine.search import Restriction, Searcher
 from index.relations import RELATIONS
-from index.search import Restriction, Searcher
 
 COUNT = 3000
 RULES = ("similar", "substitute", "style")

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.segments import EXACT_ROWS, Segment, cover, cut
+from index.engine.segments import EXACT_ROWS, Segment, cover, cut
 
 
 @settings(max_examples=200, deadline=None)

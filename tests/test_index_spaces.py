@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.spaces import fit_space, unit_rows
+from index.engine.spaces import fit_space, unit_rows
 from index.types import Facet
 
 FACET = Facet("color", 0, 12, whitening=0.3, kept=8, same=0.97, source="test")

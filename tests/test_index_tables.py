@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.errors import InputError
-from index.scan import REPEATED, Entry
-from index.tables import read_attributes, scan_table
+from index.ingesting.scan import REPEATED, Entry
+from index.ingesting.tables import read_attributes, scan_table
 
 
 def scan(folder: Path, name: str, content: str | bytes, **options: bool) -> list[Entry]:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from index.errors import MediaError, SimkinError
-from index.worker import PART, WHOLE, content_digest
-from index.workers import Described, Job, describe_all
+from index.ingesting.worker import PART, WHOLE, content_digest
+from index.ingesting.workers import Described, Job, describe_all
 
 PICTURE = ("builtin-image",)
 
@@ -32,7 +32,7 @@ def workers_alive() -> list[int]:
                 parent = int(Path(f"/proc/{name}/stat").read_text().rsplit(")", 1)[1].split()[1])
             except (OSError, IndexError):
                 continue
-            if b"index.worker" in command and parent == os.getpid():
+            if b"index.ingesting.worker" in command and parent == os.getpid():
                 found.append(int(name))
     return found
 

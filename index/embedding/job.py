@@ -31,9 +31,9 @@ from index.embedding.shards import (
 from index.embedding.sources import EXPECTED, Access, scan_source, settled
 from index.encoders import card_of, encoder_names
 from index.errors import InputError, MediaError, MissingExtraError, StorageError
+from index.ingesting.scan import entry_id
+from index.ingesting.workers import Described, Job, describe_all, usable_cores
 from index.lock import writer_lock
-from index.scan import entry_id
-from index.workers import Described, Job, describe_all, usable_cores
 
 SHARD_SIZE = 5000
 """Files in a shard unless told otherwise."""

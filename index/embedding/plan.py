@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from index.embedding.sources import Found
+from index.ingesting.workers import Described
 from index.types import Modality
-from index.workers import Described
 
 JOB = "job.db"
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from index.embedding.npy import NpyPart, find_parts, read_card, read_npy
 from index.embedding.shards import MANIFEST, EncoderShards, Manifest, Row, read_shard, sha256_of
 from index.errors import InputError
-from index.scan import Entry
+from index.ingesting.scan import Entry
 from index.types import EncoderCard, Modality
 
 

@@ -13,8 +13,8 @@ from index.embedding.remote import RemoteFile, fetch_remote, is_http, look_up, o
 from index.embedding.tars import PACKED_SUFFIXES, TAR_SUFFIX, scan_tar
 from index.encoders import modality_of
 from index.errors import InputError, MediaError
-from index.scan import Entry, entry_id, folder_attributes, scan_folder, unreadable
-from index.tables import TABLE_SUFFIXES, is_table, scan_table
+from index.ingesting.scan import Entry, entry_id, folder_attributes, scan_folder, unreadable
+from index.ingesting.tables import TABLE_SUFFIXES, is_table, scan_table
 
 EXPECTED = "a folder, a table (.csv, .tsv, .jsonl, .parquet), a tar, a picture or a sound"
 

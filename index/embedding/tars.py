@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from index.encoders import modality_of
 from index.errors import InputError
-from index.scan import REPEATED
+from index.ingesting.scan import REPEATED
 from index.types import Attribute, Modality
 
 TAR_SUFFIX = ".tar"

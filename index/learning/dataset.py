@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import build_if_needed, cards
 from index.catalog import Catalog
+from index.engine.build import build_if_needed, cards
+from index.engine.generations import open_generation
+from index.engine.projection import Projection
+from index.engine.rows import Space
 from index.errors import InputError
-from index.generations import open_generation
 from index.learning.edges import EdgeArrays
 from index.learning.resolve import renumber
 from index.learning.splits import Pairs, find_groups
-from index.projection import Projection
-from index.rows import Space
 from index.types import Modality, Vectors
 
 SAME = 0.9

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InputError
+from index.ingesting.tables import TABLE_SUFFIXES
 from index.learning.lines import numbered_lines, open_text, reading_errors
-from index.tables import TABLE_SUFFIXES
 
 TableKind: TypeAlias = Literal["pairs", "baskets", "sequences"]
 """What the rows of a table are: edges; events without time; events with time."""

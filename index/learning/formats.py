@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from index.errors import InputError, UnknownNameError
+from index.ingesting.tables import TABLE_SUFFIXES
 from index.learning.amazon import read_meta, read_reviews
 from index.learning.edges import Edge, Event, Reading, read_events, read_pairs, table_kind, table_suffix
 from index.learning.lines import open_text, reading_errors
@@ -16,7 +17,6 @@ from index.learning.movielens import HEADER, read_ratings
 from index.learning.pairing import Pairing, pairs_of_groups
 from index.learning.playlists import PLAYLIST_SUFFIXES, read_playlists
 from index.learning.street2shop import read_street2shop
-from index.tables import TABLE_SUFFIXES
 
 EdgeReader: TypeAlias = Callable[[Path, Reading], Iterator[Edge]]
 EventReader: TypeAlias = Callable[[Path, Reading], Iterator[Event]]

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.engine.spaces import unit_rows
 from index.errors import InputError
 from index.learning.checks import checked_pairs, checked_rows
-from index.spaces import unit_rows
 from index.types import Vectors
 
 Graph: TypeAlias = Any

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import build_if_needed
 from index.catalog import Catalog
+from index.engine.build import build_if_needed
+from index.engine.head import Head, expected_parts
 from index.errors import InputError, UnknownNameError
-from index.head import Head, expected_parts
 from index.learned import hold_relation
 from index.learning.dataset import Dataset, dataset_of
 from index.learning.edge_store import read_edges_of, write_edges

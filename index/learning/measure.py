@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import cards
 from index.catalog import Catalog
+from index.engine.build import cards
+from index.engine.generations import Generation, open_generation
+from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError, UnknownNameError
-from index.generations import Generation, open_generation
 from index.learning.baselines import baselines
 from index.learning.dataset import categories_of
 from index.learning.edge_store import read_edges_of
@@ -24,7 +25,6 @@ from index.learning.scorers import Contender, cosine_scorer, link_scorer
 from index.learning.splits import Pairs, data_hash
 from index.learning.vectors_file import read_vectors_file
 from index.relations import RELATIONS, Relation
-from index.rows import LearnedSpace, Space
 from index.types import Vectors
 
 

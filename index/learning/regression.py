@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.engine.spaces import unit_rows
 from index.errors import InputError
 from index.learning.checks import checked_rows
-from index.spaces import unit_rows
 from index.types import Vectors
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

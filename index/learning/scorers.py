@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.spaces import unit_rows
 from index.errors import InputError
 from index.relations import CandidateRule
-from index.spaces import unit_rows
 from index.types import Vectors
 
 Scorer: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.spaces import unit_rows
 from index.errors import InputError
-from index.spaces import unit_rows
 from index.types import Vectors
 
 Pairs: TypeAlias = NDArray[np.int64]

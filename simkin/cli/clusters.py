@@ -29,7 +29,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Part the catalog into clusters, each with its size and its most central items, largest first."""
-    from index.clusters import find_clusters
+    from index.lists.clusters import find_clusters
     from simkin.library import open
 
     found = find_clusters(

@@ -53,7 +53,7 @@ def command(
 
     Only what is new or changed is read. Without SOURCES, those indexed before are looked at again.
     """
-    from index.ingest import IndexOptions
+    from index.ingesting.ingest import IndexOptions
     from simkin.cli.progress import ProgressBar
     from simkin.library import index
 

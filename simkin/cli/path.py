@@ -18,7 +18,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @json_option
 def command(start: str, goal: str, catalog: Path, relation: str, steps: int | None, as_json: bool) -> None:
     """Find items that lead from A to B, each close to the one before."""
-    from index.paths import find_path
+    from index.lists.paths import find_path
     from simkin.cli.printing import LABELS
     from simkin.library import open
 

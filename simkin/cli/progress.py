@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from index.ingest import Progress
+    from index.ingesting.ingest import Progress
 
 QUIET_SECONDS = 10.0
 """Where stderr is no terminal, a line is printed this often."""

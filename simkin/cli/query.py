@@ -101,8 +101,8 @@ def command(
 def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:
     import time
 
+    from index.answering.batch import write_all
     from index.answers import Query
-    from index.batch import write_all
     from simkin.cli.progress import ProgressBar
 
     assert isinstance(query, Query)

@@ -20,7 +20,7 @@ def command(names: tuple[str, ...], catalog: Path, relation: str, suggest: bool,
 
     Of a learned relation the log-likelihood of the pairs, at most 0; of a plain one their score.
     """
-    from index.outfits import score_outfit
+    from index.lists.outfits import score_outfit
     from simkin.library import open
 
     if len(names) < 2:

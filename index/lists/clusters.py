@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.answering.places import Places, Selection, places_of
 from index.catalog import chunks, marks, storage_errors
 from index.errors import InputError
-from index.places import Places, Selection, places_of
 from index.recommender import Recommender
 
 SAMPLE = 10_000
@@ -80,7 +80,7 @@ def find_clusters(
 
     Lloyd, "Least squares quantization in PCM" (IEEE Trans. Inf. Theory 1982), from the beginnings of k-means++,
     Arthur & Vassilvitskii (SODA 2007), section 2.2. Items stand where they stand as answers
-    (``index.places.Places.points``). The relation's rule on who may answer is not looked at.
+    (``index.answering.places.Places.points``). The relation's rule on who may answer is not looked at.
 
     Args:
         recommender: Of an opened catalog.

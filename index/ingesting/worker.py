@@ -17,8 +17,8 @@ import numpy as np
 
 from index.encoders import load_encoder, tags_of
 from index.errors import MediaError
+from index.ingesting.workers import READY, Described, Job
 from index.types import Encoder
-from index.workers import READY, Described, Job
 
 WHOLE = 64 << 20
 """Bytes; longer files are told apart by their first and last 8 MiB and their length."""

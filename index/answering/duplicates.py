@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from index.projection import Projection
+from index.engine.projection import Projection
 from index.types import Vectors
 
 SUSPECT = 0.5

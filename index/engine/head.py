@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.projection import Projection
 from index.errors import StaleIndexError
-from index.projection import Projection
 from index.types import EncoderCard, Vector, Vectors
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.ann import Metric, Trees
+from index.engine.ann import Metric, Trees
+from index.engine.head import Head
+from index.engine.projection import Projection
+from index.engine.segments import Segment, cut
+from index.engine.spaces import unit_rows
 from index.errors import StaleIndexError
-from index.head import Head
-from index.projection import Projection
 from index.relations import Relation
-from index.segments import Segment, cut
-from index.spaces import unit_rows
 from index.types import EncoderCard, Facet, Modality, Vector, Vectors
 
 REDUCER = "reducer.f32"
@@ -32,7 +32,7 @@ class SearchPlan:
 
     Attributes:
         digest: Of the relation, to refuse trees of another definition.
-        method: ``"annoy"``, ``"reduced"`` or ``"exact"``; see ``index.search``.
+        method: ``"annoy"``, ``"reduced"`` or ``"exact"``; see ``index.engine.search``.
         recall: Measured on held-out queries at k = 10, after exact re-ranking; 1.0 when exact.
         measured_on: How many held-out queries.
         trees: Per segment.
@@ -213,7 +213,7 @@ class Space:
 
 
 class LearnedSpace(Space):
-    """The rows of one learned relation: see ``index.head.Head``."""
+    """The rows of one learned relation: see ``index.engine.head.Head``."""
 
     metric: Metric = "euclidean"
 

@@ -6,9 +6,9 @@ import sqlite3
 import time
 
 from index.catalog import Catalog
-from index.plan import merge_attributes
-from index.scan import entry_id
-from index.workers import Described
+from index.ingesting.plan import merge_attributes
+from index.ingesting.scan import entry_id
+from index.ingesting.workers import Described
 
 BATCH_FILES = 256
 BATCH_SECONDS = 2.0
@@ -16,7 +16,7 @@ BATCH_SECONDS = 2.0
 
 
 class Store:
-    """Collects answers about the files of one source, noted by ``index.plan.take_in``.
+    """Collects answers about the files of one source, noted by ``index.ingesting.plan.take_in``.
 
     Attributes:
         done: Answers taken.

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.answering.duplicates import find_repeats
+from index.answering.question import raw_of_items, vectors_of
 from index.catalog import Catalog, chunks, marks
-from index.delta import Delta, read_delta
-from index.duplicates import find_repeats
+from index.engine.delta import Delta, read_delta
+from index.engine.head import Head
+from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError, StaleIndexError
-from index.head import Head
 from index.matching import matching_keys
-from index.question import raw_of_items, vectors_of
 from index.recommender import Recommender
 from index.relations import Relation
-from index.rows import LearnedSpace, Space
 from index.types import Vectors
 
 BLOCK = 32_768
@@ -58,7 +58,7 @@ class Places:
         """Where items stand as answers, so that near means related.
 
         For a plain relation the facets times the square roots of their weights: the product of two points is
-        their score. For a learned one xB of ``index.head.Head``.
+        their score. For a learned one xB of ``index.engine.head.Head``.
 
         Args:
             vectors: Rows of the space. float32, shape ``(n, dim)``.
@@ -76,7 +76,7 @@ class Places:
         """Squared distances from items asked about to items that answer.
 
         For a plain relation 2 − 2·score, which of unit vectors is the squared Euclidean distance; for a learned
-        one ‖xᵢA + b − xⱼB‖² (``index.head.Head``), which may differ by direction.
+        one ‖xᵢA + b − xⱼB‖² (``index.engine.head.Head``), which may differ by direction.
 
         Args:
             asked: Rows of the space. float32, shape ``(n, dim)``.

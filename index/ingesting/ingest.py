@@ -10,17 +10,17 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from index.build import build_if_needed
 from index.catalog import Catalog, absolute
 from index.embedding.ready_made import ReadyMade
 from index.encoders import READY_MADE, card_of, encoder_names, modality_of
+from index.engine.build import build_if_needed
 from index.errors import InputError
-from index.plan import Counts, plan, source_key, take_in
-from index.scan import Entry, entry_id, folder_attributes, scan_folder
-from index.store import Store
-from index.tables import is_table, read_attributes, scan_table
+from index.ingesting.plan import Counts, plan, source_key, take_in
+from index.ingesting.scan import Entry, entry_id, folder_attributes, scan_folder
+from index.ingesting.store import Store
+from index.ingesting.tables import is_table, read_attributes, scan_table
+from index.ingesting.workers import Described, Job, describe_all, usable_cores
 from index.types import EncoderCard
-from index.workers import Described, Job, describe_all, usable_cores
 
 EMBEDDINGS = "embeddings"
 """Kind of a source whose vectors are read instead of its files."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.build import raw_vectors
 from index.catalog import Catalog
+from index.engine.build import raw_vectors
+from index.engine.rows import Space
 from index.relations import CandidateRule
-from index.rows import Space
 from index.types import Vector, Vectors
 
 

@@ -137,7 +137,9 @@ def describe_all(
                 worker.queue.clear()
                 stillborn += culprit is None
                 if stillborn >= STARTS:
-                    raise SimkinError(f"worker processes cannot start: {death}; try: python -c 'import index.worker'")
+                    raise SimkinError(
+                        f"worker processes cannot start: {death}; try: python -c 'import index.ingesting.worker'"
+                    )
                 pool[pool.index(worker)] = _Worker.start()
                 if culprit:
                     yield Described(culprit.number, b"", "", (), "worker", death)
@@ -164,7 +166,7 @@ class _Worker:
         with theirs:
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", f"from index.worker import serve; serve({theirs.fileno()})"],
+                    [sys.executable, "-P", "-c", f"from index.ingesting.worker import serve; serve({theirs.fileno()})"],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # codecs complain there; what matters comes back as a reason

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.rows import LearnedSpace, SearchPlan, Space
+from index.engine.search import CALIBRATED_K, SPARE, Found, Restriction, Searcher
+from index.engine.segments import Segment
 from index.relations import Relation
-from index.rows import LearnedSpace, SearchPlan, Space
-from index.search import CALIBRATED_K, SPARE, Found, Restriction, Searcher
-from index.segments import Segment
 
 CHOOSING = 128
 """Queries on which settings are chosen."""

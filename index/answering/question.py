@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answers import Query
-from index.build import raw_vectors
 from index.catalog import Catalog
-from index.delta import Delta
 from index.encoders import load_encoder, modality_of
+from index.engine.build import raw_vectors
+from index.engine.delta import Delta
+from index.engine.generations import Generation
+from index.engine.rows import Space
 from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
-from index.generations import Generation
 from index.relations import Relation
-from index.rows import Space
 from index.types import Vector, Vectors
 
 

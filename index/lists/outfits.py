@@ -10,9 +10,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from index.answering.places import Places, named_keys, places_of
 from index.catalog import storage_errors
 from index.errors import InputError
-from index.places import Places, named_keys, places_of
 from index.recommender import Recommender
 from index.types import Vectors
 

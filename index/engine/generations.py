@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from index.engine.rows import LearnedSpace, SearchPlan, Space, SpaceRecord
 from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.relations import Relation
-from index.rows import LearnedSpace, SearchPlan, Space, SpaceRecord
 from index.types import EncoderCard
 
 FORMAT_VERSION = 2

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.ann import build_trees
-from index.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_trees
 from index.catalog import Catalog, HeldEncoder, chunks, marks
-from index.errors import NotBuiltError, StaleIndexError
-from index.generations import (
+from index.engine.ann import build_trees
+from index.engine.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_trees
+from index.engine.generations import (
     FORMAT_VERSION,
     MANIFEST,
     RANDOM_LEVELS,
@@ -27,12 +26,13 @@ from index.generations import (
     new_generation,
     read_manifest,
 )
+from index.engine.projection import fit_projection
+from index.engine.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
+from index.engine.segments import cut
+from index.engine.spaces import FIT_ITEMS
+from index.errors import NotBuiltError, StaleIndexError
 from index.learned import head_of
-from index.projection import fit_projection
 from index.relations import Relation
-from index.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
-from index.segments import cut
-from index.spaces import FIT_ITEMS
 from index.types import EncoderCard, Modality, Vectors
 
 LEARNED = "learned-"

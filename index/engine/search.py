@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.rows import SearchPlan, Space
+from index.engine.segments import Segment, cover, cut
 from index.relations import Relation
-from index.rows import SearchPlan, Space
-from index.segments import Segment, cover, cut
 from index.types import Vector, Vectors
 
 CALIBRATED_K = 10

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from index.encoders import modality_of
 from index.errors import InputError
-from index.scan import REPEATED, Entry, entry_id, unreadable
+from index.ingesting.scan import REPEATED, Entry, entry_id, unreadable
 from index.types import Attribute, Modality
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from index.catalog import Catalog, absolute
 from index.errors import MediaError
-from index.scan import Entry
-from index.worker import content_digest
+from index.ingesting.scan import Entry
+from index.ingesting.worker import content_digest
 
 AUTOMATIC_ATTEMPTS = 3
 """Files that could not be read, or whose worker died, are tried this often before being left alone;

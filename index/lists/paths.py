@@ -8,11 +8,11 @@ from pathlib import Path as File
 import numpy as np
 from numpy.typing import NDArray
 
+from index.answering.places import Places, named_keys, places_of
 from index.catalog import storage_errors
+from index.engine.search import Restriction, Searcher
 from index.errors import InputError
-from index.places import Places, named_keys, places_of
 from index.recommender import Recommender
-from index.search import Restriction, Searcher
 
 QUESTIONS = 16
 """Places between both ends around which items are looked for."""

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.spaces import FacetSpace, fit_space, unit_rows
 from index.errors import StaleIndexError
-from index.spaces import FacetSpace, fit_space, unit_rows
 from index.types import EncoderCard, Facet, Vectors
 
 

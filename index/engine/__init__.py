@@ -1,0 +1,1 @@
+"""Catalog → generations of rows and trees, and how they are searched."""

@@ -1,0 +1,1 @@
+"""Files → catalog: scan, plan, describe in workers, commit."""

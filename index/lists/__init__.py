@@ -1,0 +1,1 @@
+"""Answers that are more than one item: outfits, paths, clusters."""
