@@ -23,6 +23,7 @@ class Query:
         diversity: 0 for the closest, up to 1 for answers unlike each other.
         duplicates: Show near-duplicates of the query and of each other instead of collapsing them.
         category: The category of files asked about, which have none of their own.
+        weights: Facets, or kinds of facets, with weights in place of the relation's own; 0 leaves one out.
     """
 
     items: tuple[tuple[str, float], ...] = ()
@@ -34,6 +35,7 @@ class Query:
     diversity: float = 0.0
     duplicates: bool = False
     category: str | None = None
+    weights: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from index.answering.diversity import diversify
 from index.answering.duplicates import find_repeats
 from index.answering.question import Question, make_question, own_columns, raw_of_items, vectors_of
+from index.answering.weighing import random_scores, weigh, weighed_searcher
 from index.answers import Answer, Hit, Query
 from index.catalog import Catalog, chunks, marks, storage_errors
 from index.engine.build import cards
 from index.engine.delta import Delta, read_delta
 from index.engine.generations import RANDOM_LEVELS, Generation, current_number, open_generation
 from index.engine.head import blend
+from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.matching import matching_keys
@@ -32,6 +34,9 @@ POOL = 5
 
 FILTERS_KEPT = 16
 """Filters whose matches are remembered until the catalog changes."""
+
+WEIGHINGS_KEPT = 64
+"""Weights of facets whose scores at random are remembered until the next generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class _Choice:
     """What was found for one question.
 
     Attributes:
-        relation: What was asked, as it was defined then.
+        relation: What was asked, as it was defined then, weighed as the question says.
         question: The question.
         pool: All candidates.
         chosen: Places in the pool that become hits, best first.
@@ -79,6 +84,7 @@ class Recommender:
         self._searchers: dict[tuple[str, str], Searcher] = {}
         self._matching = lru_cache(FILTERS_KEPT)(partial(matching_keys, catalog))
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
+        self._random = lru_cache(WEIGHINGS_KEPT)(random_scores)
 
     @property
     def generation(self) -> Generation:
@@ -103,6 +109,7 @@ class Recommender:
             self._number = -1
             self._generation = open_generation(self.catalog.folder, cards(self.catalog), self.catalog.relations())
             self._searchers.clear()
+            self._random.cache_clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
         for space in self._generation.every_space():
@@ -157,6 +164,8 @@ class Recommender:
 
     def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> _Choice:
         question = make_question(self.catalog, generation, self._deltas, relation, query)
+        if query.weights:
+            relation = weigh(relation, question.space, query.weights)
         count = (query.k * POOL if query.diversity else query.k) + SPARE
         while True:
             pool, exhausted = self._candidates(question, relation, query, count)
@@ -199,6 +208,7 @@ class Recommender:
         diversity: float = 0.0,
         duplicates: bool = False,
         category: str | None = None,
+        facet_weights: Mapping[str, float] | None = None,
     ) -> Answer:
         """Ask about items or files by name; several are combined into one question.
 
@@ -207,6 +217,7 @@ class Recommender:
             weights: One for each name; all 1 when empty.
             negatives: Item ids to move away from.
             relation, k, where, diversity, duplicates, category: See ``Query``.
+            facet_weights: Facet or kind of facet → weight in place of the relation's own; 0 leaves one out.
 
         Raises:
             InputError: As many weights as names are needed; and see ``ask``.
@@ -227,6 +238,7 @@ class Recommender:
                 diversity=diversity,
                 duplicates=duplicates,
                 category=category,
+                weights=tuple((facet_weights or {}).items()),
             )
         )
 
@@ -248,12 +260,8 @@ class Recommender:
         if question.categories is not None:
             inside = np.array([name in question.categories for name in space.record.categories], bool)
             allowed = inside if relation.rule == "same category" else ~inside
-        key = (space.name, relation.name)
-        if key not in self._searchers:
-            self._searchers[key] = Searcher(space, relation)
-        searcher = self._searchers[key]
         restriction = Restriction(allowed, self._mask(query.where, space.name), np.unique(rows[rows >= 0]))
-        found = searcher.search(question.vector, count, restriction)
+        found = self._searcher(space, relation).search(question.vector, count, restriction)
         keys, products, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
         if len(delta.keys):
             beside = delta.search(
@@ -271,6 +279,14 @@ class Recommender:
             scores = space.scores(question.vector, products[order])
             return _Pool(keys[order], scores, vectors[order], found.method), exhausted
         return _Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
+
+    def _searcher(self, space: Space, relation: Relation) -> Searcher:
+        if relation.facets:
+            return weighed_searcher(space, relation)
+        key = (space.name, relation.name)
+        if key not in self._searchers:
+            self._searchers[key] = Searcher(space, relation)
+        return self._searchers[key]
 
     def _read_mask(self, where: str, name: str) -> NDArray[np.bool_] | None:
         """Rows of the generation that pass a filter and are neither outdated nor removed; ``None`` for all."""
@@ -341,7 +357,9 @@ class Recommender:
         wanted = [*found.chosen, *(place for leader in found.chosen for place in found.hidden.get(leader, []))]
         items = self.catalog.items(pool.keys[wanted].tolist())
         scores = pool.scores[found.chosen]
-        closer_than = np.interp(scores, space.record.relations[found.relation.name].random, RANDOM_LEVELS).tolist()
+        plan = space.record.relations[found.relation.name]
+        random = self._random(space, found.relation) if found.relation.facets else plan.random
+        closer_than = np.interp(scores, random, RANDOM_LEVELS).tolist()
         shares = self._shares(found)
         hits: list[Hit] = []
         for at, place in enumerate(found.chosen):

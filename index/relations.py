@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from index.types import Facet, Modality
@@ -29,6 +29,7 @@ class Relation:
         modalities: Whether it is asked of pictures, of sounds, or of both.
         why: One sentence for people who ask what this relation is for.
         head: Digest of the fitted maps of a learned relation, which weighs no facets by hand; else empty.
+        facets: Name of facet → weight, in place of ``weights``, where one question weighs facets itself.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Relation:
     modalities: tuple[Modality, ...]
     why: str
     head: str = ""
+    facets: tuple[tuple[str, float], ...] = ()
 
     def compares(self, modality: Modality, facets: Iterable[Facet]) -> bool:
         """Whether it is asked of this modality, and weighs any of these facets' kinds."""
@@ -47,11 +49,36 @@ class Relation:
 
         Facets that the relation leaves out weigh 0, as do all when it compares none of them.
         """
-        listed = list(facets)
-        kinds = Counter(facet.kind for facet in listed)
-        weights = {facet.name: self.weights.get(facet.kind, 0.0) / kinds[facet.kind] for facet in listed}
+        weights = self._each(facets)
         total = sum(weights.values())
         return {name: weight / total if total else 0.0 for name, weight in weights.items()}
+
+    def reweighed(self, facets: Iterable[Facet], weights: Mapping[str, float]) -> Relation:
+        """The same question with other weights for some facets of one modality.
+
+        Args:
+            facets: All of the modality.
+            weights: Facet or kind → weight in place of the relation's own; a facet's own name goes before a kind,
+                whose weight is shared equally as in ``weights``. What is not named keeps its weight.
+        """
+        listed = list(facets)
+        kinds = Counter(facet.kind for facet in listed if facet.name not in weights)
+        each = self._each(listed)
+        for facet in listed:
+            if facet.name in weights:
+                each[facet.name] = weights[facet.name]
+            elif facet.kind in weights and facet.kind not in each:
+                each[facet.name] = weights[facet.kind] / kinds[facet.kind]
+        return replace(self, facets=tuple(each.items()))
+
+    def _each(self, facets: Iterable[Facet]) -> dict[str, float]:
+        """Weight of each facet by name, as they are given."""
+        listed = list(facets)
+        if self.facets:
+            given = dict(self.facets)
+            return {facet.name: given.get(facet.name, 0.0) for facet in listed}
+        kinds = Counter(facet.kind for facet in listed)
+        return {facet.name: self.weights.get(facet.kind, 0.0) / kinds[facet.kind] for facet in listed}
 
     @property
     def digest(self) -> str:

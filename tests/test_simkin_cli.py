@@ -116,6 +116,25 @@ def test_rules_filters_and_negatives_hold(catalog: Path) -> None:
     assert len(hits("mug-red-stripes-01", "-k", 1000)) > 230
 
 
+def test_facets_are_weighed_on_the_command_line(catalog: Path) -> None:
+    """What weighs 0 has no share; a weight that is none is wrong usage; an unknown facet is told."""
+
+    def asked(*words: object) -> subprocess.CompletedProcess[str]:
+        return simkin("query", "mug-red-stripes-01", "--catalog", catalog, *words)
+
+    done = asked("--facet", "color=2", "--facet", "shape=0", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["method"] == "exact"
+    assert {name for hit in answer["hits"] for name in hit["facets"]} == {"color", "texture"}
+    assert asked("--facet", "color").returncode == 2
+    assert asked("--facet", "color=much").returncode == 2
+    assert asked("--facet", "color=1", "--facet", "color=2").returncode == 2
+    unknown = asked("--facet", "colour=1")
+    assert unknown.returncode == 1
+    assert "did you mean 'color'" in unknown.stderr
+
+
 def test_a_file_is_found_by_its_path_or_described(catalog: Path, demo: Path, tmp_path: Path) -> None:
     """A file of the catalog is its item; a copy outside is described, and finds the original."""
     inside = next((demo / "products" / "pictures").glob("mug-red-stripes-01*"))

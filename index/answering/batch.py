@@ -33,7 +33,7 @@ def write_all(
     Rows are ``query, rank, id, score``, queries in id order. The file appears only when it is whole.
 
     Args:
-        query: Its ``relation``, ``k``, ``where``, ``diversity`` and ``duplicates`` are used.
+        query: All but its items, files, negatives and category is used.
         out: Ends in ``.parquet`` or ``.jsonl``.
         on_progress: Told (done, total) now and then.
 
@@ -47,9 +47,7 @@ def write_all(
     if out.suffix not in _SINKS:
         raise InputError(f"{out} must end in .parquet or .jsonl")
     ids = _askable(recommender, query.relation)
-    query = Query(
-        relation=query.relation, k=query.k, where=query.where, diversity=query.diversity, duplicates=query.duplicates
-    )
+    query = replace(query, items=(), files=(), negatives=(), category=None)
     partial = out.with_name(f".{out.name}.part")
     try:
         sink: _Sink = _SINKS[out.suffix](partial)

@@ -146,13 +146,18 @@ def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
 
 
 def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
-    """The plan of a relation that is answered by scanning: recall 1 by construction."""
-    plan = SearchPlan(
+    """Put the plan of a relation that is answered by scanning into the record."""
+    plan = scan_plan(relation, seconds_per_row)
+    space.record.relations[relation.name] = plan
+    return plan
+
+
+def scan_plan(relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
+    """The plan of scanning: recall 1 by construction."""
+    return SearchPlan(
         digest=relation.digest, method="exact", recall=1.0, measured_on=0, trees=0, search_k=0, candidates=0, dim=0,
         by_category=False, seconds_per_query=0.0, seconds_per_row=seconds_per_row, random=(),
     )  # fmt: skip
-    space.record.relations[relation.name] = plan
-    return plan
 
 
 def _probe(space: Space, relation: Relation, seed: int) -> tuple[_Probe, float]:

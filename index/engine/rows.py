@@ -204,7 +204,8 @@ class Space:
         Returns:
             The facets that the relation compares, and their shares: float64, shape ``(n, facets)``.
         """
-        parts = [part for part in self.projection.parts if part.facet.kind in relation.weights]
+        each = relation.weights_of(self.projection.facets)
+        parts = [part for part in self.projection.parts if each[part.facet.name] > 0]
         products = answers * self.question(relation, asked)
         sums = np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1).astype(np.float64)
         sums = np.maximum(sums, 0.0)

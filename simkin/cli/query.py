@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 @click.option("--not", "negatives", metavar="ITEM", multiple=True, help="Move away from this item.")
 @click.option("--where", default="", metavar="FILTER", help="Such as 'category=Shoes and price<50'.")
 @click.option("--category", help="The category of a FILE that is not in the catalog.")
+@click.option(
+    "--facet",
+    "facets",
+    metavar="NAME=WEIGHT",
+    multiple=True,
+    help="Weigh a facet otherwise, such as color=2 or shape=0.",
+)
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 closest, 1 most unlike each other.")
 @click.option("--duplicates", is_flag=True, help="Show near-duplicates instead of collapsing them.")
 @click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
@@ -38,6 +45,7 @@ def command(
     negatives: tuple[str, ...],
     where: str,
     category: str | None,
+    facets: tuple[str, ...],
     diversity: float,
     duplicates: bool,
     each: bool,
@@ -57,11 +65,19 @@ def command(
         raise click.UsageError("--all and --out go together")
     if every == bool(names):
         raise click.UsageError("name an item or a file, or ask about --all with --out")
+    weighed = _facet_weights(facets)
     recommender = open(catalog)
     if out is not None:
         _ask_all(
             recommender,
-            Query(relation=relation, k=k, where=where, diversity=diversity, duplicates=duplicates),
+            Query(
+                relation=relation,
+                k=k,
+                where=where,
+                diversity=diversity,
+                duplicates=duplicates,
+                weights=tuple(weighed.items()),
+            ),
             out,
             as_json,
         )
@@ -79,6 +95,7 @@ def command(
                 diversity=diversity,
                 duplicates=duplicates,
                 category=category,
+                facet_weights=weighed,
             )
         except (UnknownNameError, MediaError) as error:
             if not each:
@@ -96,6 +113,23 @@ def command(
             click.echo(answer_text(answer))
     if failed:
         sys.exit(3)
+
+
+def _facet_weights(given: tuple[str, ...]) -> dict[str, float]:
+    """``NAME=WEIGHT`` → weight by name; a facet's name may hold any character."""
+    weights: dict[str, float] = {}
+    for one in given:
+        name, _, weight = one.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = None
+        if not name or number is None:
+            raise click.UsageError(f"--facet {one} must be a facet's name and a number, such as color=2")
+        if name in weights:
+            raise click.UsageError(f"--facet {name} is given twice")
+        weights[name] = number
+    return weights
 
 
 def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:
