@@ -259,9 +259,8 @@ class Faiss:
                     self.index.nprobe = depth
                 return without_own(self.index.search(np.array(self.rows[asked]), K + 1)[1], asked)
 
-            many = os.cpu_count() or 1
             name = {"flat": "", "hnsw": f"efSearch {depth}", "ivf": f"nprobe {depth}"}[self.kind]
-            yield name, one_by_one(lambda row, a=ask: a(np.array([row]))[0]), lambda q, a=ask: a(q, many)
+            yield name, one_by_one(lambda row, a=ask: a(np.array([row]))[0]), lambda q, a=ask: a(q, os.cpu_count() or 1)
 
 
 class Simkin:
@@ -504,8 +503,8 @@ def told(title: str, table: list[dict[str, Any]]) -> str:
     lines = [
         f"### {title}, recall@{K} of {WANTED} or better",
         "",
-        "| engine | setting | recall | queries/s (low–high) | simkin is | p50 ms | p99 ms | batch/s | build s | MB on disk "
-        "| MB resident | first answer s |",
+        "| engine | setting | recall | queries/s (low–high) | simkin is | p50 ms | p99 ms | batch/s | build s "
+        "| MB on disk | MB resident | first answer s |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in sorted(best.items(), key=lambda pair: -pair[1]["qps"]):
