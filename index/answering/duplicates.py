@@ -35,25 +35,46 @@ def find_repeats(
         int64, shape ``(n,)``.
     """
     first = np.arange(len(vectors))
-    seen = vectors[: named + FIRST]
-    suspects = np.triu(_alike(projection, seen), 1)
+    suspects = np.triu(_alike(projection, vectors[: named + FIRST]), 1)
     suspects[:, :named] = False
-    places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
-    if not len(places):
-        return first
-    raw = raw_of(places)
-    same = suspects[np.ix_(places, places)]
-    for part in projection.parts:
-        facet = raw[:, part.raw]
-        products = facet @ facet.T
-        lengths = np.sqrt(products.diagonal())
-        lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
-        same &= products >= part.facet.same * np.outer(lengths, lengths)
+    same = _confirmed(projection, suspects, raw_of)
     for row in np.flatnonzero(same.any(axis=0)).tolist():  # ascending: those before are settled
-        before = [int(at) for at in places[same[:, row]] if first[at] == at]
+        before = [int(at) for at in np.flatnonzero(same[:, row]) if first[at] == at]
         if before:
-            first[places[row]] = before[0]
+            first[row] = before[0]
     return first
+
+
+def same_pairs(
+    projection: Projection, vectors: Vectors, raw_of: Callable[[NDArray[np.int64]], Vectors]
+) -> NDArray[np.bool_]:
+    """Which items are near-duplicates of which.
+
+    Args:
+        vectors, raw_of: See ``find_repeats``.
+
+    Returns:
+        bool, shape ``(n, n)``, symmetric; no item is one of itself.
+    """
+    same = _confirmed(projection, np.triu(_alike(projection, vectors), 1), raw_of)
+    return same | same.T
+
+
+def facet_cosines(projection: Projection, left: Vectors, right: Vectors) -> NDArray[np.float32]:
+    """Cosines of pairs as encoded, facet by facet.
+
+    Args:
+        left, right: float32, shape ``(n, raw_dim)`` each.
+
+    Returns:
+        float32, shape ``(n, facets)``; 0 where one of the two lacks the facet.
+    """
+    found = np.zeros((len(left), len(projection.parts)), np.float32)
+    for at, part in enumerate(projection.parts):
+        one, other = left[:, part.raw], right[:, part.raw]
+        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        found[:, at] = np.einsum("ij,ij->i", one, other) / np.where(lengths > 0, lengths, np.inf)
+    return found
 
 
 def _alike(projection: Projection, vectors: Vectors) -> NDArray[np.bool_]:
@@ -62,3 +83,23 @@ def _alike(projection: Projection, vectors: Vectors) -> NDArray[np.bool_]:
         facet = vectors[:, part.own]
         alike &= facet @ facet.T >= SUSPECT
     return alike
+
+
+def _confirmed(
+    projection: Projection, suspects: NDArray[np.bool_], raw_of: Callable[[NDArray[np.int64]], Vectors]
+) -> NDArray[np.bool_]:
+    """Those of the suspects, bool ``(n, n)``, whose cosines as encoded agree, too."""
+    places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
+    confirmed = np.zeros_like(suspects)
+    if not len(places):
+        return confirmed
+    raw = raw_of(places)
+    same = suspects[np.ix_(places, places)]
+    for part in projection.parts:
+        facet = raw[:, part.raw]
+        products = facet @ facet.T
+        lengths = np.sqrt(products.diagonal())
+        lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
+        same &= products >= part.facet.same * np.outer(lengths, lengths)
+    confirmed[np.ix_(places, places)] = same
+    return confirmed

@@ -1,13 +1,15 @@
-"""How an answer shows itself in a notebook: a grid of pictures, or players for sounds."""
+"""How answers and lists show themselves in a notebook: grids of pictures, or players for sounds."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from index.answers import Answer, Hit
+from index.catalog import Item
 from index.encoders import modality_of
 
 THUMBNAIL = 160
@@ -20,15 +22,28 @@ SOUND_BYTES = 12 << 20
 def answer_html(answer: Answer) -> str:
     """Draw an answer as HTML that stands alone; nothing in ids or attributes is taken as markup."""
     cells = "".join(
-        f"<figure style='display:inline-block;width:{THUMBNAIL + 20}px;margin:6px;vertical-align:top'>"
-        f"{_media(hit)}<figcaption style='font:12px sans-serif'><b>{hit.rank}. {html.escape(hit.item_id)}</b><br>"
-        f"{hit.score:.3f} · {html.escape(shares_text(hit))}</figcaption></figure>"
-        for hit in answer.hits
+        _figure(hit.paths, f"{hit.rank}. {hit.item_id}", f"{hit.score:.3f} · {shares_text(hit)}") for hit in answer.hits
     )
     names = ", ".join([name for name, _ in answer.query.items] + [path.name for path, _ in answer.query.files])
-    notes = "".join(f"<div><i>{html.escape(note)}</i></div>" for note in answer.notes)
-    head = f"{html.escape(answer.query.relation)} of {html.escape(names)} ({answer.method}, recall {answer.recall:.3f})"
-    return f"<div style='font:13px sans-serif'><b>{head}</b>{notes}<div>{cells}</div></div>"
+    head = f"{answer.query.relation} of {names} ({answer.method}, recall {answer.recall:.3f})"
+    return _page(head, f"<div>{cells}</div>", answer.notes)
+
+
+def rows_html(head: str, rows: Sequence[tuple[str, Sequence[tuple[Item, str]]]], notes: Sequence[str] = ()) -> str:
+    """Draw items in rows, each with a heading, as HTML that stands alone.
+
+    Args:
+        head: What all of it is.
+        rows: Of each row the heading, and its items with what is said below each.
+        notes: What could not be done as asked.
+    """
+    drawn = "".join(
+        f"<div style='margin:8px 0 0'>{html.escape(heading)}</div><div>"
+        + "".join(_figure(item.paths, item.item_id, caption) for item, caption in items)
+        + "</div>"
+        for heading, items in rows
+    )
+    return _page(head, drawn, notes)
 
 
 def shares_text(hit: Hit) -> str:
@@ -37,10 +52,23 @@ def shares_text(hit: Hit) -> str:
     return ", ".join(f"{name} {100 * share:.0f} %" for name, share in ordered)
 
 
-def _media(hit: Hit) -> str:
-    if not hit.paths:
+def _page(head: str, body: str, notes: Sequence[str]) -> str:
+    told = "".join(f"<div><i>{html.escape(note)}</i></div>" for note in notes)
+    return f"<div style='font:13px sans-serif'><b>{html.escape(head)}</b>{told}{body}</div>"
+
+
+def _figure(paths: Sequence[Path], name: str, caption: str) -> str:
+    return (
+        f"<figure style='display:inline-block;width:{THUMBNAIL + 20}px;margin:6px;vertical-align:top'>"
+        f"{_media(paths)}<figcaption style='font:12px sans-serif'><b>{html.escape(name)}</b><br>"
+        f"{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _media(paths: Sequence[Path]) -> str:
+    if not paths:
         return ""
-    path = hit.paths[0]
+    path = paths[0]
     try:
         return _picture(path) if modality_of(path.name) == "image" else _player(path)
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.answering.duplicates import find_repeats
+from index.answering.duplicates import find_repeats, same_pairs
 from index.answering.question import raw_of_items, vectors_of
 from index.catalog import Catalog, chunks, marks
 from index.engine.delta import Delta, read_delta
@@ -147,6 +147,15 @@ class Places:
             self.facets.projection,
             facets,
             named,
+            lambda wanted: raw_of_items(self.catalog, self.facets, [listed[at] for at in wanted]),
+        )
+
+    def same(self, keys: Sequence[int]) -> NDArray[np.bool_]:
+        """Which items are near-duplicates of which, by database key: see ``same_pairs``. bool, ``(n, n)``."""
+        listed = list(keys)
+        return same_pairs(
+            self.facets.projection,
+            vectors_of(self.facets, self.facets_delta, listed)[0],
             lambda wanted: raw_of_items(self.catalog, self.facets, [listed[at] for at in wanted]),
         )
 

@@ -97,7 +97,7 @@ def score_outfit(
         places = places_of(recommender, relation, keys)
         vectors = places.vectors(keys)
         ids = places.ids(keys)
-        together = _together(places, vectors, vectors)
+        together = pair_scores(places, vectors, vectors)
         np.fill_diagonal(together, 0.0)
         left, right = np.triu_indices(len(keys), 1)
         means = together.sum(axis=1) / (len(keys) - 1)
@@ -116,8 +116,8 @@ def score_outfit(
         )
 
 
-def _together(places: Places, left: Vectors, right: Vectors) -> NDArray[np.float64]:
-    """The measure of every pair, both directions averaged. float64, ``(len(left), len(right))``."""
+def pair_scores(places: Places, left: Vectors, right: Vectors) -> NDArray[np.float64]:
+    """The measure of every pair of rows of a space, both directions averaged. float64, ``(len(left), len(right))``."""
     there = places.apart(left, right)
     if places.head is None:
         return places.scores(there)
@@ -131,7 +131,7 @@ def _suggest(places: Places, keys: list[int], together: NDArray[np.float64], wea
     vectors = places.vectors(others)
     best: list[tuple[float, int]] = []
     for some, rows in places.of_category(category).blocks():
-        sums = _together(places, vectors, rows).sum(axis=0)
+        sums = pair_scores(places, vectors, rows).sum(axis=0)
         sums[np.isin(some, keys)] = -np.inf
         first = np.argsort(-sums, kind="stable")[:PROPOSED]
         found = [(-total, key) for total, key in zip(sums[first].tolist(), some[first].tolist(), strict=True)]

@@ -15,6 +15,7 @@ VERBS = {
     "query": "query",
     "embed": "embed",
     "score": "score",
+    "complete": "complete",
     "path": "path",
     "clusters": "clusters",
     "learn": "learn",

@@ -19,7 +19,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 def command(start: str, goal: str, catalog: Path, relation: str, steps: int | None, as_json: bool) -> None:
     """Find items that lead from A to B, each close to the one before."""
     from index.lists.paths import find_path
-    from simkin.cli.printing import LABELS
+    from simkin.cli.printing import about
     from simkin.library import open
 
     recommender = open(catalog)
@@ -44,5 +44,4 @@ def command(start: str, goal: str, catalog: Path, relation: str, steps: int | No
     for step in found.steps:
         score = "" if step.score is None else f"{step.score:.3f}"
         known = recommender.catalog.item(step.item_id).attributes
-        told = ", ".join(str(known[name]) for name in LABELS if known.get(name) not in (None, ""))
-        click.echo(f"  {score:>6}  {step.item_id:<{width}}  {told}".rstrip())
+        click.echo(f"  {score:>6}  {step.item_id:<{width}}  {about(known)}".rstrip())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from index.answers import Answer, Hit
+from index.types import Attribute
 
 LABELS = ("title", "artist", "category", "color", "genre", "price")
 """Attributes worth a look beside an id, in this order, when an item has them."""
@@ -60,8 +61,13 @@ def shares(facets: Mapping[str, float]) -> str:
     return " · ".join(f"{name} {100 * share:.0f} %" for name, share in ordered)
 
 
+def about(attributes: Mapping[str, Attribute]) -> str:
+    """What is known of an item, in a few words."""
+    return ", ".join(str(attributes[name]) for name in LABELS if attributes.get(name) not in (None, ""))
+
+
 def _about(hit: Hit) -> str:
-    known = [str(hit.attributes[name]) for name in LABELS if hit.attributes.get(name) not in (None, "")]
+    known = [told for told in (about(hit.attributes),) if told]
     if hit.duplicates:
         known.append(f"(+{len(hit.duplicates)} like it)")
     far = "" if hit.closer_than >= 0.9 else f"  (no closer than {100 * hit.closer_than:.0f} % of random pairs)"
