@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.items import Medium
 from index.types import Attribute
 
 
@@ -48,7 +49,7 @@ class Hit:
         score: Weighted mean of facet cosines, -1 to 1; higher is closer.
         closer_than: Share of random pairs of the catalog that are less close, 0 to 1.
         facets: Facet → its share of the score; shares sum to 1, or are all 0 when no facet speaks for it.
-        paths: The item's media files.
+        media: The item's files.
         attributes: What is known of the item.
         duplicates: Ids of near-duplicates of this answer that it stands for.
     """
@@ -58,9 +59,14 @@ class Hit:
     score: float
     closer_than: float
     facets: Mapping[str, float]
-    paths: tuple[Path, ...]
+    media: tuple[Medium, ...]
     attributes: Mapping[str, Attribute]
     duplicates: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the item's files lie."""
+        return tuple(medium.path for medium in self.media)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,41 +7,18 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
+from index.items import Failure, Item, Medium
 from index.lock import writer_lock
 from index.relations import RELATIONS, Relation
 from index.schema import DATABASE, FORMAT_VERSION, SCHEMA
-from index.types import Attribute, EncoderCard, Modality
+from index.types import EncoderCard
 
 IDS_AT_ONCE = 500
 """Parameters in one SQL statement; SQLite allows 999 or more everywhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item as the catalog knows it.
-
-    Attributes:
-        item_id: Stable, unique in the catalog.
-        attributes: Name → value, from the table, the folder names and the file's own tags.
-        paths: Its media files, in order, absolute.
-        modalities: Of those files, without repeats.
-    """
-
-    item_id: str
-    attributes: dict[str, Attribute]
-    paths: tuple[Path, ...]
-    modalities: tuple[Modality, ...]
-
-    @property
-    def category(self) -> str | None:
-        """The attribute that candidate rules look at."""
-        value = self.attributes.get("category")
-        return None if value is None else str(value)
 
 
 class HeldEncoder(NamedTuple):
@@ -51,36 +28,18 @@ class HeldEncoder(NamedTuple):
     card: EncoderCard
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One file that could not be indexed: data, not an exception.
-
-    Attributes:
-        item_id: The item it belongs to or would belong to.
-        path: The file.
-        stage: ``"read"``, ``"decode"``, ``"encode"`` or ``"worker"`` (the process died).
-        reason: One plain sentence.
-        attempts: How often it was tried as it is now.
-        at: When it was tried last, UTC, ``YYYY-MM-DD HH:MM:SS``.
-    """
-
-    item_id: str
-    path: Path
-    stage: str
-    reason: str
-    attempts: int
-    at: str
-
-
 class Catalog:
     """A catalog folder, opened for reading; ``writing()`` takes the lock and allows changes.
 
     Any number of readers, in any number of processes, may be open beside one writer.
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection, identity: tuple[int, int] | None) -> None:
         self.folder = folder
         self.connection = connection
+        self.identity = identity
+        """Of the database file that was opened, as ``identity_at`` tells it; another catalog in its place has
+        another."""
 
     @classmethod
     def open(cls, folder: str | Path) -> Catalog:
@@ -93,8 +52,9 @@ class Catalog:
         folder = Path(folder)
         if not (folder / DATABASE).is_file():
             raise NotACatalogError(f"{folder} holds no catalog; make one with: simkin index SOURCE --catalog {folder}")
+        identity = identity_at(folder)
         with storage_errors(folder):
-            catalog = cls(folder, _connect(folder))
+            catalog = cls(folder, _connect(folder), identity)
             catalog._check_format()
         return catalog
 
@@ -257,16 +217,18 @@ class Catalog:
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """Read items by database key; keys of removed items are missing from the answer."""
-        paths: dict[int, list[tuple[Path, Modality]]] = {}
+        media: dict[int, list[Medium]] = {}
         rows: list[tuple[int, str, str]] = []
         for some in chunks(keys):
-            media = self.connection.execute(
-                "SELECT m.item, s.location, s.kind, m.path, m.modality FROM media m JOIN sources s USING (source) "
+            files = self.connection.execute(
+                "SELECT m.item, s.location, s.kind, m.path, m.modality, "
+                "iif(m.digest NOT NULL, hex(substr(m.digest, 1, 8)), m.size || '-' || m.mtime_ns) "
+                "FROM media m JOIN sources s USING (source) "
                 f"WHERE m.item IN ({marks(some)}) ORDER BY m.item, m.position",
                 some,
             )
-            for key, location, kind, path, modality in media:
-                paths.setdefault(key, []).append((absolute(location, kind, path), modality))
+            for key, location, kind, path, modality, stamp in files:
+                media.setdefault(key, []).append(Medium(absolute(location, kind, path), modality, stamp))
             rows += self.connection.execute(
                 f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
             ).fetchall()
@@ -274,8 +236,7 @@ class Catalog:
             key: Item(
                 item_id,
                 json.loads(attributes),
-                tuple(path for path, _ in paths.get(key, [])),
-                tuple(dict.fromkeys(modality for _, modality in paths.get(key, []))),
+                tuple(media.get(key, ())),
             )
             for key, item_id, attributes in rows
         }
@@ -364,6 +325,15 @@ def storage_errors(folder: Path) -> Iterator[None]:
         else:
             advice = "check the disk and its permissions, then run again"
         raise StorageError(f"{folder / DATABASE}: {text}: {advice}") from error
+
+
+def identity_at(folder: Path) -> tuple[int, int] | None:
+    """Device and inode of the database in a folder; ``None`` when there is none."""
+    try:
+        status = (folder / DATABASE).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def absolute(location: bytes, kind: str, path: bytes) -> Path:

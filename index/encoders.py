@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from index.errors import InputError, MissingExtraError, UnknownNameError
 from index.model_cache import converted_file, hub_file
 from index.types import Attribute, Encoder, EncoderCard, Modality
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,38 @@ def modality_of(name: str) -> Modality | None:
     if suffix in AUDIO_SUFFIXES:
         return "audio"
     return None
+
+
+def open_picture(source: Path | bytes, min_side: int) -> Image:
+    """Decode a picture, upright and over white, in mode ``RGB``; larger ones may come scaled, see ``vision.decode``.
+
+    Args:
+        source: A file, or the content of one.
+
+    Raises:
+        MediaError: It cannot be read or decoded.
+    """
+    from vision.decode import decode_content, decode_image
+
+    return decode_content(source, min_side) if isinstance(source, bytes) else decode_image(source, min_side)
+
+
+def cover_of(path: Path) -> bytes | None:
+    """The picture inside a sound file as it is stored, or ``None``."""
+    from audio.outline import read_cover
+
+    return read_cover(path)
+
+
+def outline_of(path: Path, bars: int) -> NDArray[np.float32]:
+    """How loud a recording is along its length: float32, shape ``(bars,)``, 0 to 1.
+
+    Raises:
+        MediaError: It cannot be read or decoded.
+    """
+    from audio.outline import read_outline
+
+    return read_outline(path, bars)
 
 
 def tags_of(path: Path, modality: Modality) -> dict[str, Attribute]:

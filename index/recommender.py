@@ -374,7 +374,7 @@ class Recommender:
                     score=float(scores[at]),
                     closer_than=closer_than[at],
                     facets=shares[at],
-                    paths=item.paths,
+                    media=item.media,
                     attributes=item.attributes,
                     duplicates=tuple(copy.item_id for copy in copies if copy),
                 )

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from index.answering.batch import write_all
     from index.answers import Answer, Hit, Query
-    from index.catalog import Catalog, Failure, Item
+    from index.catalog import Catalog
     from index.errors import SimkinError
     from index.ingesting.ingest import IndexOptions, IndexReport
+    from index.items import Failure, Item
     from index.recommender import Recommender
     from simkin.library import index, open
 
@@ -44,11 +45,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Answer": "index.answers",
     "Catalog": "index.catalog",
-    "Failure": "index.catalog",
+    "Failure": "index.items",
     "Hit": "index.answers",
     "IndexOptions": "index.ingesting.ingest",
     "IndexReport": "index.ingesting.ingest",
-    "Item": "index.catalog",
+    "Item": "index.items",
     "Query": "index.answers",
     "Recommender": "index.recommender",
     "SimkinError": "index.errors",

@@ -14,13 +14,14 @@ from PIL import Image
 from index.answering import notebook
 from index.answering.notebook import answer_html, shares_text
 from index.answers import Answer, Hit, Query
+from index.items import Medium
 
 NASTY = "<script>alert('x')</script>&\"'"
 
 
 def _hit(path: Path | None, item_id: str = "a", rank: int = 1) -> Hit:
-    paths = () if path is None else (path,)
-    return Hit(rank, item_id, 0.5, 0.9, {"color": 0.25, "shape": 0.75}, paths, {})
+    media = () if path is None else (Medium(path, "image", ""),)
+    return Hit(rank, item_id, 0.5, 0.9, {"color": 0.25, "shape": 0.75}, media, {})
 
 
 def _answer(*hits: Hit) -> Answer:

@@ -82,6 +82,17 @@ def decode_image(path: Path, min_side: int) -> Image.Image:
     return _decode_safely(_read(path), min_side, exactly=False)
 
 
+def decode_content(content: bytes, min_side: int) -> Image.Image:
+    """Read one picture that is in memory, as the cover inside a sound file is; else as ``decode_image``.
+
+    Raises:
+        MediaError: As ``decode_picture``.
+    """
+    if not 0 < len(content) <= MAX_BYTES:
+        raise MediaError("decode", f"a picture has 1 to {MAX_BYTES:,} bytes, this one {len(content):,}")
+    return _decode_safely(content, min_side, exactly=False)
+
+
 def _decode_safely(content: bytes, min_side: int, exactly: bool) -> Image.Image:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -13,6 +13,7 @@ VERBS = {
     "demo": "demo",
     "index": "index",
     "query": "query",
+    "serve": "serve",
     "embed": "embed",
     "score": "score",
     "complete": "complete",

@@ -1,0 +1,36 @@
+"""``simkin serve``: the HTTP API and the gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from simkin.cli.options import catalog_option
+
+
+@click.command("serve")
+@catalog_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 is everywhere.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8008, show_default=True, help="0 takes any.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Server processes.")
+@click.option("--api-key", envvar="SIMKIN_API_KEY", default="", help="Ask for this key (or SIMKIN_API_KEY).")
+@click.option("--write", is_flag=True, help="Let holders of the key add, change and remove items.")
+def command(catalog: Path, host: str, port: int, workers: int, api_key: str, write: bool) -> None:
+    """Serve a catalog: the gallery at /, JSON below /api, a list of endpoints at /docs.
+
+    It only reads, and only this machine reaches it, unless told otherwise. It follows the catalog: what `simkin
+    index` changes meanwhile is seen at once.
+    """
+    from index.catalog import Catalog
+    from simkin.server.run import address_of, is_loopback, listen, serve
+    from simkin.server.settings import Settings
+
+    if write and not api_key:
+        raise click.UsageError("--write needs a key: --api-key or SIMKIN_API_KEY")
+    Catalog.open(catalog).close()
+    with listen(host, port) as listener:
+        click.echo(f"{catalog.name} at {address_of(listener)} (Ctrl-C ends)")
+        if not is_loopback(host) and not api_key:
+            click.echo("warning: whoever reaches this address can see the catalog; --api-key asks for a key", err=True)
+        serve(Settings(catalog.absolute(), api_key=api_key, write=write, workers=workers), listener)

@@ -1,0 +1,96 @@
+"""Endpoints that ask relations: one question, or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+
+from index import answers
+from index.errors import InputError, SimkinError
+from index.live import LiveCatalog
+from simkin.server.bodies import AnswerShape, AnswersShape, Question, Questions, WeightedItem
+from simkin.server.errors import told
+from simkin.server.json import json_bytes
+from simkin.server.service import json_text, service
+from simkin.server.shapes import answer_json
+
+MOST_ANSWERS = 1000
+"""Largest ``k``: more is what the command line writes to files."""
+
+router = APIRouter(tags=["questions"])
+
+
+def query_of(question: Question, files: Sequence[Path] = ()) -> answers.Query:
+    """A question as the library takes it.
+
+    Raises:
+        InputError: ``k`` is out of bounds.
+    """
+    if not 1 <= question.k <= MOST_ANSWERS:
+        raise InputError(f"k must lie between 1 and {MOST_ANSWERS}, not {question.k}")
+    return answers.Query(
+        items=tuple((item.id, item.weight) for item in question.items),
+        files=tuple((path, 1.0) for path in files),
+        relation=question.relation,
+        k=question.k,
+        negatives=tuple((item.id, item.weight) for item in question.negatives),
+        where=question.where,
+        diversity=question.diversity,
+        duplicates=question.duplicates,
+        category=question.category,
+    )
+
+
+@router.get("/api/recommend", summary="Ask about one item", response_model=AnswerShape)
+async def recommend_one(
+    request: Request,
+    id: str,
+    relation: str = "similar",
+    k: Annotated[int, Query(description="How many answers, 1 to 1000.")] = 10,
+    where: Annotated[str, Query(description="A filter, such as: category=Shoes and price<50")] = "",
+    diversity: float = 0.0,
+) -> Response:
+    """The items closest to one, under a relation."""
+    query = query_of(
+        Question.model_construct(
+            items=[WeightedItem.model_construct(id=id)], relation=relation, k=k, where=where, diversity=diversity
+        )
+    )
+    return json_text(await service(request).questions.ask(lambda live: _answered(live, query)))
+
+
+@router.post("/api/recommend", summary="Ask about several items, for and against", response_model=AnswerShape)
+async def recommend(request: Request, question: Question) -> Response:
+    """The items closest to the items given and far from the negatives, each with its weight."""
+    query = query_of(question)
+    return json_text(await service(request).questions.ask(lambda live: _answered(live, query)))
+
+
+@router.post("/api/recommend/batch", summary="Ask several questions at once", response_model=AnswersShape)
+async def recommend_batch(request: Request, questions: Questions) -> Response:
+    """Each question is answered by itself, by an answer or by an error."""
+    here = service(request)
+    found: list[dict[str, Any]] = []
+    for content in questions.queries:  # one by one, so that others' questions come in between
+        found.append(await here.questions.ask(lambda live, content=content: _answer_or_error(live, content)))  # type: ignore[misc]
+    return json_text(json_bytes({"answers": found}))
+
+
+def _answered(live: LiveCatalog, query: answers.Query) -> bytes:
+    return json_bytes(answer_json(live.recommender.ask(query)))
+
+
+def _answer_or_error(live: LiveCatalog, content: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return answer_json(live.recommender.ask(query_of(Question.model_validate(content))))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return {"error": {"type": "ValidationError", "message": f"{place}: {first['msg']}"}}
+    except SimkinError as error:
+        live.doubt(error)
+        return {"error": told(error, live.folder)}

@@ -1,0 +1,73 @@
+"""What the endpoints of one application share: its settings, desks and memories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request, Response
+
+from index.listing import Listings
+from simkin.server.desk import Desk
+from simkin.server.json import json_bytes
+from simkin.server.metrics import Metrics
+from simkin.server.settings import Settings
+from simkin.server.shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One application's own things.
+
+    Attributes:
+        settings: What it was told.
+        questions: Answers what takes milliseconds.
+        drawings: Makes thumbnails.
+        labours: Does what takes longer: uploads, and whatever reads media.
+        listings: Of the catalog's items.
+        shelf: Thumbnails already drawn.
+        metrics: Counts what happens.
+    """
+
+    settings: Settings
+    questions: Desk
+    drawings: Desk
+    labours: Desk
+    listings: Listings
+    shelf: Shelf
+    metrics: Metrics
+
+    @classmethod
+    def start(cls, settings: Settings) -> Service:
+        """Start the threads."""
+        catalog, waiting = settings.catalog, settings.waiting
+        return cls(
+            settings,
+            Desk("questions", catalog, settings.threads, waiting),
+            Desk("drawings", catalog, settings.threads, 4 * waiting),
+            Desk("labours", catalog, settings.threads, waiting),
+            Listings(),
+            Shelf(settings.thumbnail_bytes),
+            Metrics(settings),
+        )
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        for desk in (self.questions, self.drawings, self.labours):
+            desk.close()
+
+
+def service(request: Request) -> Service:
+    """The service of the application that a request came to."""
+    found: Service = request.app.state.service
+    return found
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Plain data as an answer."""
+    return Response(json_bytes(content), status, media_type="application/json")
+
+
+def json_text(content: bytes) -> Response:
+    """JSON written already, in the thread that found it."""
+    return Response(content, media_type="application/json")

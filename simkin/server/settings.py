@@ -1,0 +1,39 @@
+"""What a server is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one server.
+
+    Attributes:
+        catalog: The catalog's folder.
+        api_key: What a request must bring; empty for none.
+        write: Whether items can be added, changed and removed, and feedback given; needs a key.
+        workers: Server processes.
+        threads: Threads of one process that answer questions, each with a connection of its own.
+        waiting: Requests of one kind that may wait for a thread; more are sent away.
+        uploads: Bodies that are received at the same time.
+        upload_bytes: Largest body with a file in it.
+        body_bytes: Largest body without.
+        body_seconds: Longest time that a body may take to arrive.
+        pause_seconds: Longest pause in it.
+        thumbnail_bytes: Memory for thumbnails already drawn.
+    """
+
+    catalog: Path
+    api_key: str = ""
+    write: bool = False
+    workers: int = 1
+    threads: int = 2
+    waiting: int = 128
+    uploads: int = 8
+    upload_bytes: int = 64 << 20
+    body_bytes: int = 1 << 20
+    body_seconds: float = 60.0
+    pause_seconds: float = 10.0
+    thumbnail_bytes: int = 48 << 20

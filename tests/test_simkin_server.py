@@ -1,0 +1,371 @@
+"""The HTTP API: what is in the catalog, questions, media, uploads, and what strangers may try."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+
+import httpx2
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from index.ingesting.ingest import IndexOptions
+from simkin.library import index as index_sources
+from simkin.library import open as open_catalog
+from simkin.server.app import create_app
+from simkin.server.run import address_of, listen
+from simkin.server.settings import Settings
+
+ODD = 'shoes/it\'s <b>"größe" & 100%.jpg'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, picture, song):
+    """Pictures in two categories, one with an odd name, and songs, indexed; one picture is gone since."""
+    folder = tmp_path_factory.mktemp("served")
+    media = folder / "media"
+    for number in range(12):
+        picture(media / ("hats" if number % 2 else "shoes") / f"{number}.jpg", number)
+    picture(media / ODD, 90)
+    picture(media / "hats" / "gone.jpg", 91)
+    for number in range(4):
+        song(media / "songs" / f"{number}.wav", number, seconds=3.0)
+    index_sources([media], folder / "c.simkin", IndexOptions(workers=1))
+    (media / "hats" / "gone.jpg").unlink()
+    return folder
+
+
+class Served:
+    """A server on loopback, in a thread of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.listener = listen("127.0.0.1", 0)
+        config = uvicorn.Config(create_app(settings), log_level="warning", ws="none", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
+        self.thread.start()
+        self.client = httpx2.Client(base_url=address_of(self.listener), timeout=30)
+
+    def close(self) -> None:
+        """End it."""
+        self.client.close()
+        self.server.should_exit = True
+        self.thread.join()
+        self.listener.close()
+
+
+@pytest.fixture(scope="module")
+def api(folder):
+    """A client of a server on that catalog."""
+    served = Served(Settings(folder / "c.simkin"))
+    yield served.client
+    served.close()
+
+
+@pytest.fixture
+def serve():
+    """Start servers that end with the test: ``serve(settings)`` gives a client."""
+    started: list[Served] = []
+
+    def start(settings: Settings) -> httpx2.Client:
+        started.append(Served(settings))
+        return started[-1].client
+
+    yield start
+    for served in started:
+        served.close()
+
+
+def error_of(response: httpx2.Response, status: int) -> str:
+    """The message of an error of the one shape, after its status was checked."""
+    assert response.status_code == status, response.text
+    content = response.json()
+    assert set(content) == {"error"}
+    assert set(content["error"]) == {"type", "message"}
+    return content["error"]["message"]
+
+
+def test_info_tells_what_can_be_chosen_from(api):
+    """Counts, categories, attributes and facets."""
+    info = api.get("/api/info").json()
+    assert (info["name"], info["items"], info["modalities"]) == ("c", 18, {"image": 14, "audio": 4})
+    assert info["categories"] == [
+        {"name": "hats", "count": 7}, {"name": "shoes", "count": 7}, {"name": "songs", "count": 4}
+    ]  # fmt: skip
+    assert info["facets"]["image"] == ["shape", "color", "texture"]
+    assert {"category", "duration"} <= set(info["attributes"])
+    assert info["write"] is False
+
+
+def test_items_come_page_by_page(api):
+    """All pages together are all items, in order; totals count the filter's matches."""
+    first = api.get("/api/items", params={"limit": 10}).json()
+    second = api.get("/api/items", params={"limit": 10, "offset": 10}).json()
+    ids = [item["id"] for item in (*first["items"], *second["items"])]
+    assert first["total"] == second["total"] == len(ids) == 18
+    assert ids == sorted(ids)
+    songs = api.get("/api/items", params={"modality": "audio", "sort": "-id"}).json()
+    assert [item["title"] for item in songs["items"]] == ["3.wav", "2.wav", "1.wav", "0.wav"]
+    assert api.get("/api/items", params={"where": "category=hats", "text": "7"}).json()["total"] == 1
+
+
+def test_odd_ids_are_found_and_stay_text(api):
+    """Slashes, quotes, markup and letters of all kinds."""
+    item = api.get("/api/item", params={"id": ODD}).json()
+    assert item["id"] == ODD
+    assert item["title"] == ODD.removeprefix("shoes/")
+    assert api.get("/api/recommend", params={"id": ODD}).json()["hits"]
+    assert api.get("/api/thumbnail", params={"id": ODD}).headers["content-type"] == "image/jpeg"
+    assert api.get("/api/items", params={"text": "GRÖSSE"}).json()["items"][0]["id"] == ODD
+
+
+def test_nothing_tells_where_files_lie(api, folder):
+    """Absolute paths stay on the server."""
+    for path in ("/api/info", "/api/items", "/api/relations", "/api/encoders", "/api/recommend?id=hats/1.jpg"):
+        assert str(folder) not in api.get(path).text
+
+
+def test_recommend_answers_as_the_library_does(api, folder):
+    """By GET and by POST, with the items themselves in the hits."""
+    truth = open_catalog(folder / "c.simkin").query("hats/1.jpg", k=5)
+    got = api.get("/api/recommend", params={"id": "hats/1.jpg", "k": 5}).json()
+    posted = api.post("/api/recommend", json={"items": [{"id": "hats/1.jpg"}], "k": 5}).json()
+    assert got == posted
+    assert [hit["id"] for hit in got["hits"]] == [hit.item_id for hit in truth.hits]
+    assert got["hits"][0]["score"] == pytest.approx(truth.hits[0].score, abs=1e-6)
+    assert got["hits"][0]["item"] == api.get("/api/item", params={"id": got["hits"][0]["id"]}).json()
+    assert (got["recall"], got["method"]) == (truth.recall, truth.method)
+
+
+def test_negatives_and_weights_reach_the_library(api, folder):
+    """Several items for, one against."""
+    question = {"items": [{"id": "hats/1.jpg", "weight": 2}, {"id": "hats/3.jpg"}], "negatives": [{"id": "hats/5.jpg"}]}
+    truth = open_catalog(folder / "c.simkin").query(
+        "hats/1.jpg", "hats/3.jpg", weights=(2, 1), negatives=["hats/5.jpg"], k=4
+    )
+    answer = api.post("/api/recommend", json={**question, "k": 4}).json()
+    assert [hit["id"] for hit in answer["hits"]] == [hit.item_id for hit in truth.hits]
+
+
+def test_a_bad_question_in_a_batch_fails_alone(api):
+    """Each question is answered by itself."""
+    good = {"items": [{"id": "hats/1.jpg"}], "k": 1}
+    bad = [{"items": [{"id": "nobody"}]}, {"items": []}, {"k": "many"}, {**good, "where": "price<<"}]
+    answers = api.post("/api/recommend/batch", json={"queries": [good, *bad, good]}).json()["answers"]
+    assert answers[0] == answers[-1]
+    assert answers[0]["hits"]
+    kinds = [answer["error"]["type"] for answer in answers[1:-1]]
+    assert kinds == ["UnknownNameError", "InputError", "ValidationError", "InputError"]
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "told"),
+    [
+        ({"id": "nobody"}, 404, "unknown item"),
+        ({"id": "hats/1.jpg", "relation": "nothing"}, 404, "unknown relation"),
+        ({"id": "hats/1.jpg", "k": 0}, 400, "k must lie"),
+        ({"id": "hats/1.jpg", "k": -1}, 400, "k must lie"),
+        ({"id": "hats/1.jpg", "k": 10**9}, 400, "k must lie"),
+        ({"id": "hats/1.jpg", "k": "ten"}, 422, "k:"),
+        ({"id": "hats/1.jpg", "where": "'; DROP TABLE items; --"}, 400, "filter"),
+        ({"id": "hats/1.jpg", "where": "nothing=1"}, 404, "unknown attribute"),
+        ({"id": "hats/1.jpg", "diversity": "nan"}, 400, "diversity"),
+        ({"id": "\x00'\"%"}, 404, "unknown item"),
+        ({}, 422, "id:"),
+    ],
+)
+def test_bad_questions_are_told_plainly(api, params, status, told):
+    """A 4xx of the one shape, never a 500."""
+    assert told in error_of(api.get("/api/recommend", params=params), status)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"[]", b'{"items": [{"id": 5}]}', b'{"items": [{"id": "a", "weight": NaN}]}',
+        b'{"items": [{"id": "a", "weight": 1e300}]}', b'{"items": [{"id": "\\ud800"}]}', b'{"surprise": 1}',
+    ],
+)  # fmt: skip
+def test_bodies_that_are_no_questions_are_refused(api, body):
+    """What is not JSON, or other JSON."""
+    error_of(api.post("/api/recommend", content=body, headers={"content-type": "application/json"}), 422)
+
+
+def test_thumbnails_are_small_and_kept_by_browsers(api):
+    """No larger than asked; the tag saves sending it again; with its version it is kept for good."""
+    for item in ("hats/1.jpg", "songs/1.wav"):
+        response = api.get("/api/thumbnail", params={"id": item, "size": 160})
+        image = Image.open(io.BytesIO(response.content))
+        assert max(image.size) <= 160
+        assert len(image.getcolors(1 << 20)) > 1
+        again = api.get(
+            "/api/thumbnail", params={"id": item, "size": 160}, headers={"If-None-Match": response.headers["etag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+    version = api.get("/api/item", params={"id": "hats/1.jpg"}).json()["media"][0]["version"]
+    kept = api.get("/api/thumbnail", params={"id": "hats/1.jpg", "v": version})
+    assert "immutable" in kept.headers["cache-control"]
+    error_of(api.get("/api/thumbnail", params={"id": "hats/1.jpg", "size": 5000}), 422)
+
+
+def test_media_are_seekable(api, folder):
+    """The whole file, a part, and beyond its end."""
+    whole = (folder / "media" / "songs" / "1.wav").read_bytes()
+    response = api.get("/api/media", params={"id": "songs/1.wav"})
+    assert response.content == whole
+    assert response.headers["content-type"] == "audio/wav"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in response.headers["content-security-policy"]
+    part = api.get("/api/media", params={"id": "songs/1.wav"}, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole[100:200])
+    beyond = api.get("/api/media", params={"id": "songs/1.wav"}, headers={"Range": f"bytes={len(whole)}-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+
+
+@pytest.mark.parametrize("path", ["/api/media", "/api/thumbnail"])
+def test_only_an_items_own_files_are_sent(api, path):
+    """No path from the client, no position beyond, no file that is gone."""
+    for name in ("../c.simkin/catalog.db", "/etc/passwd", "c.simkin/catalog.db", "hats/../hats/1.jpg"):
+        assert "unknown item" in error_of(api.get(path, params={"id": name}), 404)
+    error_of(api.get(path, params={"id": "hats/1.jpg", "position": 1}), 404)
+    error_of(api.get(path, params={"id": "hats/1.jpg", "position": -1}), 422)
+    assert "no such file" in error_of(api.get(path, params={"id": "hats/gone.jpg"}), 404)
+    for name in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
+        assert api.get(name).status_code == 404
+
+
+def test_every_answer_forbids_running_what_it_shows(api):
+    """Pages, errors and media alike."""
+    for path in ("/", "/docs", "/api/info", "/api/item?id=nobody", "/nothing", "/api/thumbnail?id=hats/1.jpg"):
+        headers = api.get(path).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith(("default-src 'self'", "default-src 'none'"))
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def upload(api, content: bytes, name: str = "a.jpg", **fields: object) -> httpx2.Response:
+    """Ask about a file."""
+    return api.post("/api/recommend/upload", files={"file": (name, content)}, data=fields)
+
+
+def test_an_upload_is_asked_about_and_forgotten(api, folder, tmp_path, monkeypatch):
+    """A copy of an item finds that item; a song finds songs; nothing stays on disk."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    content = (folder / "media" / "hats" / "1.jpg").read_bytes()
+    answer = upload(api, content, query=json.dumps({"duplicates": True, "k": 3})).json()
+    assert answer["hits"][0]["id"] == "hats/1.jpg"
+    assert len(answer["hits"]) == 3
+    sound = (folder / "media" / "songs" / "2.wav").read_bytes()
+    answer = upload(api, sound, "x.wav", query=json.dumps({"duplicates": True})).json()
+    assert answer["hits"][0]["id"] == "songs/2.wav"
+    error_of(upload(api, b"no picture"), 415)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crop_is_asked_about_instead_of_the_whole(api, folder):
+    """The part of a larger picture that an item is finds the item."""
+    item = Image.open(folder / "media" / "shoes" / "2.jpg")
+    large = Image.new("RGB", (4 * item.width, 4 * item.height), (0, 90, 200))
+    large.paste(item, (2 * item.width, item.height))
+    content = io.BytesIO()
+    large.save(content, "PNG")
+    query = json.dumps({"duplicates": True, "k": 1})
+    answer = upload(api, content.getvalue(), "a.png", query=query, crop="0.5,0.25,0.25,0.25").json()
+    assert answer["hits"][0]["id"] == "shoes/2.jpg"
+    for crop in ("0.5,0.5", "a,b,c,d", "0,0,0,0", "-1,0,1,1", "0.9,0.9,0.5,0.5", "nan,0,1,1", "0,0,0.001,0.001"):
+        assert "crop" in error_of(upload(api, content.getvalue(), "a.png", crop=crop), 400)
+
+
+def test_bad_uploads_are_told_plainly(api):
+    """Empty, cut off, of no kind, and pictures that unpack to more than memory holds."""
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))
+    content = io.BytesIO()
+    noise.save(content, "PNG")
+    bomb = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
+    assert "empty" in error_of(upload(api, b""), 415)
+    assert "cut off" in error_of(upload(api, content.getvalue()[:3000], "a.png"), 415)
+    assert "pixels" in error_of(upload(api, bomb.getvalue(), "a.png"), 415)
+    assert "ending" in error_of(upload(api, b"text", "a.txt"), 415)
+    assert "sound" in error_of(upload(api, b"#EXTM3U\nfile:///etc/passwd\n", "a.mp3"), 415)
+    assert "query" in error_of(upload(api, content.getvalue(), "a.png", query='{"k": []}'), 422)
+    error_of(api.post("/api/recommend/upload", data={"query": "{}"}), 422)
+
+
+def test_too_large_bodies_are_not_read(serve, folder):
+    """Whether their length is told or not."""
+    api = serve(Settings(folder / "c.simkin", upload_bytes=100_000, body_bytes=1000))
+    assert "100,000" in error_of(upload(api, bytes(200_000)), 413)
+
+    def chunks():
+        for _ in range(100):
+            yield bytes(10_000)
+
+    try:
+        response = api.post("/api/recommend", content=chunks(), headers={"content-type": "application/json"})
+    except httpx2.TransportError:
+        return  # the server hung up while the rest was being sent
+    assert "1,000" in error_of(response, 413)
+
+
+def test_slow_bodies_are_given_up(serve, folder):
+    """A client that trickles is told so, and others are answered meanwhile."""
+    import socket
+
+    api = serve(Settings(folder / "c.simkin", pause_seconds=0.3, body_seconds=1.0))
+    with socket.create_connection((api.base_url.host, api.base_url.port)) as slow:
+        slow.sendall(b"POST /api/recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: 500\r\n\r\n{")  # fmt: skip
+        assert api.get("/api/info").status_code == 200
+        slow.settimeout(20)
+        assert b" 408 " in slow.recv(1000).partition(b"\r\n")[0]
+
+
+def test_a_key_opens_what_it_must(serve, folder):
+    """In a header, as a bearer token, or as a browser's password; health needs none."""
+    api = serve(Settings(folder / "c.simkin", api_key="schlüssel"))
+    assert "key" in error_of(api.get("/api/info"), 401)
+    assert api.get("/").headers["www-authenticate"].startswith("Basic")
+    assert api.get("/health").status_code == 200
+    key = "schlüssel".encode()
+    assert api.get("/api/info", headers={b"X-API-Key": key}).status_code == 200
+    assert api.get("/api/info", headers={b"Authorization": b"Bearer " + key}).status_code == 200
+    assert api.get("/api/info", auth=("anyone", "schlüssel")).status_code == 200
+    for headers in ({"X-API-Key": "other"}, {"Authorization": "Basic !"}, {"Authorization": "Bearer"}):
+        error_of(api.get("/api/info", headers=headers), 401)
+
+
+def test_metrics_count_requests_and_tell_the_catalog(api):
+    """By route, never by what strangers typed."""
+    api.get("/api/item", params={"id": "hats/1.jpg"})
+    api.get("/no/such/place")
+    text = api.get("/metrics").text
+    assert 'simkin_requests_total{method="GET",route="/api/item",status="200"}' in text
+    assert "simkin_generation 1.0" in text
+    assert 'simkin_recall{method="exact",modality="image",relation="style"} 1.0' in text
+    assert "/no/such/place" not in text
+
+
+def test_the_description_lists_every_endpoint(api):
+    """For programs and for people."""
+    paths = api.get("/openapi.json").json()["paths"]
+    assert {"/api/info", "/api/items", "/api/recommend", "/api/recommend/upload", "/health"} <= set(paths)
+    page = api.get("/docs").text
+    assert all(path in page for path in paths)
+    assert "<script" not in page
+
+
+def test_two_applications_live_side_by_side(serve, folder, make_catalog):
+    """Nothing is shared between them."""
+    made = make_catalog()
+    made.fill(30)
+    made.build()
+    one, other = serve(Settings(folder / "c.simkin")), serve(Settings(made.folder))
+    assert one.get("/api/info").json()["items"] == 18
+    assert other.get("/api/info").json()["items"] == 30
+    assert "cannot be read" in error_of(other.get("/api/thumbnail", params={"id": "item-0-00001"}), 404)
