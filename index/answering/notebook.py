@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.answers import Answer, Hit
-from index.catalog import Item
 from index.encoders import modality_of
+from index.items import Item
 
 THUMBNAIL = 160
 """Pixels of the longer side."""
