@@ -18,7 +18,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from index.catalog import Catalog, Failure
+from index.catalog import Catalog
+from index.items import Failure
 from index.recommender import Recommender
 
 SOUND = (0.2 * np.sin(np.arange(16_000) * np.linspace(0.05, 0.5, 16_000))).astype(np.float32)

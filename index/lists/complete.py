@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import Catalog, Item, storage_errors
+from index.catalog import Catalog, storage_errors
 from index.errors import InputError, StaleIndexError, UnknownNameError
 from index.filters import parse_filter
+from index.items import Item
 from index.lists.candidates import Candidates
 from index.lists.joint import Choices, choose_jointly
 from index.lists.outfits import Measure, pair_scores
