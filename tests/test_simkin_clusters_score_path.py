@@ -1,9 +1,10 @@
-"""The verbs clusters, score and path: stable JSON keys, readable lines, one-line errors."""
+"""The verbs clusters, score, path and map: stable JSON keys, readable lines, one-line errors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +90,17 @@ def test_errors_are_one_line(ask: Callable[..., Result], words: list[str], statu
     assert done.exit_code == status
     assert told in done.stderr
     assert not done.stdout
+
+
+def test_map_writes_what_the_ending_says(ask: Callable[..., Result], tmp_path: Path) -> None:
+    """And tells what it drew; another ending is wrong usage."""
+    done = ask("map", "--relation", "style", "--method", "pca", "--clusters", 3, "--out", tmp_path / "m.json", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert list(told) == ["relation", "modality", "method", "items", "fitted_on", "clusters", "out"]
+    assert (told["items"], told["method"], sum(each["size"] for each in told["clusters"])) == (60, "pca", 60)
+    assert json.loads((tmp_path / "m.json").read_text())["count"] == 60
+    done = ask("map", "--method", "pca", "--where", "price<30", "--out", tmp_path / "m.html")
+    assert done.stdout == f"30 image items · similar · pca · 6 clusters → {tmp_path / 'm.html'}\n"
+    assert ask("map", "--out", tmp_path / "m.gif").exit_code == 2
+    assert "cannot write" in ask("map", "--method", "pca", "--out", tmp_path / "none" / "m.png").stderr

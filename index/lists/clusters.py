@@ -111,22 +111,48 @@ def find_clusters(
                 f"{count} clusters need at least {count} items; {len(chosen)} {passing} what relation "
                 f"{relation!r} compares; {mend}"
             )
-        rng = np.random.default_rng(seed)
-        positions = np.arange(len(chosen))
-        if len(chosen) > SAMPLE:
-            positions = np.sort(rng.choice(len(chosen), SAMPLE, replace=False))
-        points = places.points(chosen.take(positions)[1])
-        different = len({row.tobytes() for row in points.round(GRAIN) + np.float32(0)})
-        if different < count:
-            raise InputError(
-                f"the items stand at {different} different places under relation {relation!r}, which cannot be "
-                f"parted into {count} clusters; ask for fewer, or of another relation"
-            )
-        fits = [_fit(points, count, rng) for _ in range(STARTS)]
-        centres = min(fits, key=lambda fit: fit[1])[0]
-        return Clusters(
-            relation, places.space.modality, len(chosen), len(points), tuple(_describe(chosen, centres, central))
+        parts = part(chosen, count, central=central, seed=seed)
+        return Clusters(relation, places.space.modality, len(chosen), min(len(chosen), SAMPLE), parts.clusters)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A selection, parted.
+
+    Attributes:
+        clusters: Largest first.
+        labels: For each item of the selection, in its order, its place in ``clusters``. int32, ``(n,)``.
+    """
+
+    clusters: tuple[Cluster, ...]
+    labels: NDArray[np.int32]
+
+
+def part(chosen: Selection, count: int, *, central: int, seed: int) -> Parts:
+    """Part a selection of items into clusters: ``find_clusters`` on items that are already chosen.
+
+    Args:
+        chosen: At least ``count`` items.
+        count, central, seed: See ``find_clusters``.
+
+    Raises:
+        InputError: The items stand at fewer places than clusters.
+        StaleIndexError: An item was removed a moment ago.
+    """
+    places = chosen.places
+    rng = np.random.default_rng(seed)
+    positions = np.arange(len(chosen))
+    if len(chosen) > SAMPLE:
+        positions = np.sort(rng.choice(len(chosen), SAMPLE, replace=False))
+    points = places.points(chosen.take(positions)[1])
+    different = len({row.tobytes() for row in points.round(GRAIN) + np.float32(0)})
+    if different < count:
+        raise InputError(
+            f"the items stand at {different} different places under relation {places.relation.name!r}, which cannot "
+            f"be parted into {count} clusters; ask for fewer, or of another relation"
         )
+    fits = [_fit(points, count, rng) for _ in range(STARTS)]
+    return _describe(chosen, min(fits, key=lambda fit: fit[1])[0], central)
 
 
 def _fit(points: NDArray[np.float32], count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
@@ -171,15 +197,17 @@ def _nearest(
     return labels, squared
 
 
-def _describe(chosen: Selection, centres: NDArray[np.float32], central: int) -> list[Cluster]:
+def _describe(chosen: Selection, centres: NDArray[np.float32], central: int) -> Parts:
     """Assign every item; largest cluster first, ties by the id of the most central item."""
     places = chosen.places
     sizes = np.zeros(len(centres), np.int64)
     kinds: list[Counter[str]] = [Counter() for _ in centres]
     spare = 4 * central  # more than are told, as near-duplicates are left out
     nearest: list[list[tuple[float, int]]] = [[] for _ in centres]
+    every: list[NDArray[np.int32]] = []
     for keys, vectors in chosen.blocks():
         labels, squared = _nearest(places.points(vectors), centres)
+        every.append(labels.astype(np.int32))
         sizes += np.bincount(labels, minlength=len(centres))
         for label, category, counted in _counts(places, keys, labels):
             kinds[label][category] += counted
@@ -188,15 +216,18 @@ def _describe(chosen: Selection, centres: NDArray[np.float32], central: int) -> 
             own = own[np.argsort(squared[own], kind="stable")[:spare]]
             pairs = zip(squared[own].tolist(), keys[own].tolist(), strict=True)
             nearest[label] = sorted([*nearest[label], *pairs])[:spare]
-    found: list[Cluster] = []
+    found: list[tuple[Cluster, int]] = []
     for label in np.flatnonzero(sizes).tolist():
         keys_near = [key for _, key in nearest[label]]
         first = places.repeats(keys_near, 0)
         different = [key for at, key in enumerate(keys_near) if first[at] == at][:central]
         common = sorted(kinds[label].items(), key=lambda pair: (-pair[1], pair[0]))[:3]
         size = int(sizes[label])
-        found.append(Cluster(size, size / len(chosen), tuple(places.ids(different)), tuple(common)))
-    return sorted(found, key=lambda cluster: (-cluster.size, cluster.central))
+        found.append((Cluster(size, size / len(chosen), tuple(places.ids(different)), tuple(common)), label))
+    found.sort(key=lambda pair: (-pair[0].size, pair[0].central))
+    renamed = np.full(len(centres), -1, np.int32)
+    renamed[[label for _, label in found]] = np.arange(len(found))
+    return Parts(tuple(cluster for cluster, _ in found), renamed[np.concatenate(every)])
 
 
 def _counts(places: Places, keys: NDArray[np.int64], labels: NDArray[np.int64]) -> list[tuple[int, str, int]]:

@@ -19,6 +19,7 @@ VERBS = {
     "complete": "complete",
     "path": "path",
     "clusters": "clusters",
+    "map": "map",
     "learn": "learn",
     "evaluate": "evaluate",
     "info": "info",

@@ -19,6 +19,8 @@ _WORDS = {
     "describe": "describing",
     "store": "storing vectors",
     "build": "building the index",
+    "fit": "laying out",
+    "place": "placing items",
 }
 
 
