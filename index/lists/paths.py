@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
 
@@ -117,6 +118,29 @@ def find_path(
             lowest=min(scores),
             direct=float(places.scores(apart[:1, 1:2])[0, 0]),
         )
+
+
+def scores_from(
+    recommender: Recommender, start: str | File, names: Sequence[str | File], relation: str = "similar"
+) -> list[float]:
+    """Scores of items with one of them, in order: of the items of a path, with its beginning.
+
+    Args:
+        recommender: Of an opened catalog.
+        start: Item id, or the path of a file of an item.
+        names: Others, which may hold ``start``.
+        relation: In whose space.
+
+    Raises:
+        As ``find_path``.
+    """
+    with storage_errors(recommender.catalog.folder):
+        keys = named_keys(recommender, names)
+        (first,) = named_keys(recommender, [start])
+        places = places_of(recommender, relation, [first, *keys])
+        apart = places.apart(places.vectors([first]), places.vectors(keys))
+        found: list[float] = places.scores(apart)[0].tolist()
+        return found
 
 
 def _pool(places: Places, ends: list[int], count: int) -> list[int]:
