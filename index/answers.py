@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.items import Medium
+from index.relations import Rerank
 from index.types import Attribute
 
 
@@ -25,6 +26,8 @@ class Query:
         duplicates: Show near-duplicates of the query and of each other instead of collapsing them.
         category: The category of files asked about, which have none of their own.
         weights: Facets, or kinds of facets, with weights in place of the relation's own; 0 leaves one out.
+        rerank: In which order the closest are told, see ``index.answering.reranking``; ``None`` as the catalog's owner
+            chose for the relation.
     """
 
     items: tuple[tuple[str, float], ...] = ()
@@ -37,6 +40,7 @@ class Query:
     duplicates: bool = False
     category: str | None = None
     weights: tuple[tuple[str, float], ...] = ()
+    rerank: Rerank | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,12 @@ class Answer:
     Attributes:
         query: The question.
         method: ``"annoy"``, ``"reduced"`` or ``"exact"``: how it was searched; see ``index.engine.search``.
-        recall: Share of the true answers that this way of searching finds, as measured when it was built.
+        recall: Share of the true answers that this way of searching finds, as measured when it was built; of those that
+            are closest by score, before any re-ranking.
         generation: Number of the generation asked.
         hits: Best first.
         notes: What could not be done as asked, and what would mend it.
+        rerank: How the closest were put in another order; scores are the relation's own all the same.
     """
 
     query: Query
@@ -88,6 +94,7 @@ class Answer:
     generation: int
     hits: tuple[Hit, ...]
     notes: tuple[str, ...] = ()
+    rerank: Rerank = "none"
 
     def __len__(self) -> int:
         return len(self.hits)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,6 +183,10 @@ class Catalog:
         ):
             if all(fingerprints.get(encoder) == known for encoder, known in json.loads(encoders).items()):
                 found[name] = Relation(name, {}, rule, (modality,), why, digest)
+        for key, how in self.connection.execute("SELECT key, value FROM settings WHERE key GLOB 'rerank:*'"):
+            name = key.partition(":")[2]
+            if name in found:
+                found[name] = replace(found[name], rerank=how)
         return found
 
     def relation(self, name: str) -> Relation:

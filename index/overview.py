@@ -20,6 +20,7 @@ class RelationState:
     method: str
     recall: float
     measured_on: int
+    rerank: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,20 @@ def overview(catalog: Catalog) -> Overview:
     changes, asked, state = 0, 0.0, "current"
     try:
         manifest = read_manifest(catalog.folder, number)
-        told = disagreement(manifest, cards(catalog), catalog.relations())
+        asked_of = catalog.relations()
+        told = disagreement(manifest, cards(catalog), asked_of)
         state = told or damage(catalog.folder, manifest, thorough=False) or state
         changes, asked = pending(catalog, manifest.sequence), manifest.asked_recall
         modality_of = {name: card.modality for name, card in cards(catalog).items()}
         relations = [
-            RelationState(name, modality_of[space.encoders[0]], plan.method, plan.recall, plan.measured_on)
+            RelationState(
+                relation=name,
+                modality=modality_of[space.encoders[0]],
+                method=plan.method,
+                recall=plan.recall,
+                measured_on=plan.measured_on,
+                rerank=asked_of[name].rerank if name in asked_of else "none",
+            )
             for space in manifest.spaces.values()
             if space.count
             for name, plan in space.relations.items()

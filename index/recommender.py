@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from index.answering.diversity import diversify
 from index.answering.duplicates import find_repeats
-from index.answering.question import Question, make_question, own_columns, raw_of_items, vectors_of
+from index.answering.question import Question, check, make_question, own_columns, raw_of_items, vectors_of
+from index.answering.reranking import Reranker
 from index.answering.weighing import random_scores, weigh, weighed_searcher
 from index.answers import Answer, Hit, Query
 from index.catalog import Catalog, chunks, marks, storage_errors
@@ -21,11 +21,12 @@ from index.engine.build import cards
 from index.engine.delta import Delta, read_delta
 from index.engine.generations import RANDOM_LEVELS, Generation, current_number, open_generation
 from index.engine.head import blend
+from index.engine.reordering import CANDIDATES
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.matching import matching_keys
-from index.relations import Relation
+from index.relations import Relation, Rerank
 from index.types import Modality, Vectors
 
 POOL = 5
@@ -34,6 +35,8 @@ POOL = 5
 
 FILTERS_KEPT = 16
 """Filters whose matches are remembered until the catalog changes."""
+
+RERANKED = "the closest are in the order of {how}; scores, and the recall of finding them, are the relation's own"
 
 WEIGHINGS_KEPT = 64
 """Weights of facets whose scores at random are remembered until the next generation."""
@@ -59,6 +62,7 @@ class _Choice:
         pool: All candidates.
         chosen: Places in the pool that become hits, best first.
         hidden: For a place, those of the near-duplicates that it stands for.
+        rerank: How the pool was put in another order.
     """
 
     relation: Relation
@@ -66,6 +70,7 @@ class _Choice:
     pool: _Pool
     chosen: list[int]
     hidden: dict[int, list[int]]
+    rerank: Rerank
 
 
 class Recommender:
@@ -82,6 +87,7 @@ class Recommender:
         self._generation: Generation | None = None
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
+        self._rerankers: dict[tuple[str, str], Reranker] = {}
         self._matching = lru_cache(FILTERS_KEPT)(partial(matching_keys, catalog))
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
         self._random = lru_cache(WEIGHINGS_KEPT)(random_scores)
@@ -110,6 +116,7 @@ class Recommender:
             self._generation = open_generation(self.catalog.folder, cards(self.catalog), self.catalog.relations())
             self._searchers.clear()
             self._random.cache_clear()
+        self._rerankers.clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
         for space in self._generation.every_space():
@@ -134,7 +141,8 @@ class Recommender:
             recall=1.0 if found.pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
             hits=tuple(self._hits(found)),
-            notes=found.question.notes,
+            notes=(*found.question.notes, *([RERANKED.format(how=found.rerank)] if found.rerank != "none" else [])),
+            rerank=found.rerank,
         )
 
     def scores(self, query: Query) -> list[tuple[str, float]]:
@@ -151,7 +159,7 @@ class Recommender:
 
     def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
         relation = self.catalog.relation(query.relation)
-        _check(query)
+        check(query)
         with storage_errors(self.catalog.folder):
             generation = self.generation
             try:
@@ -166,15 +174,20 @@ class Recommender:
         question = make_question(self.catalog, generation, self._deltas, relation, query)
         if query.weights:
             relation = weigh(relation, question.space, query.weights)
+        how = query.rerank or ("none" if query.weights else relation.rerank)
         count = (query.k * POOL if query.diversity else query.k) + SPARE
+        if how != "none":
+            count = max(count, CANDIDATES)
         while True:
             pool, exhausted = self._candidates(question, relation, query, count)
+            if how != "none":
+                pool = self._reranked(question, relation, pool, how)
             few = not naming and not query.diversity  # who nobody names is compared only where it can be an answer
             chosen, hidden = self._choose(question, relation, pool, query, query.k if few else count)
             if few and len(chosen) < query.k:
                 chosen, hidden = self._choose(question, relation, pool, query, count)
             if exhausted or len(chosen) >= query.k:
-                return _Choice(relation, question, pool, chosen, hidden)
+                return _Choice(relation, question, pool, chosen, hidden, how)
             count *= 4  # many near-duplicates were collapsed
 
     def resolve(self, name: str) -> str | Path:
@@ -209,6 +222,7 @@ class Recommender:
         duplicates: bool = False,
         category: str | None = None,
         facet_weights: Mapping[str, float] | None = None,
+        rerank: Rerank | None = None,
     ) -> Answer:
         """Ask about items or files by name; several are combined into one question.
 
@@ -216,7 +230,7 @@ class Recommender:
             names: Item ids, or paths of files inside or outside the catalog.
             weights: One for each name; all 1 when empty.
             negatives: Item ids to move away from.
-            relation, k, where, diversity, duplicates, category: See ``Query``.
+            relation, k, where, diversity, duplicates, category, rerank: See ``Query``.
             facet_weights: Facet or kind of facet → weight in place of the relation's own; 0 leaves one out.
 
         Raises:
@@ -239,6 +253,7 @@ class Recommender:
                 duplicates=duplicates,
                 category=category,
                 weights=tuple((facet_weights or {}).items()),
+                rerank=rerank,
             )
         )
 
@@ -279,6 +294,15 @@ class Recommender:
             scores = space.scores(question.vector, products[order])
             return _Pool(keys[order], scores, vectors[order], found.method), exhausted
         return _Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
+
+    def _reranked(self, question: Question, relation: Relation, pool: _Pool, how: Rerank) -> _Pool:
+        """The same candidates, the closest in the order of another measure."""
+        space = question.space
+        key = (space.name, relation.name)
+        if key not in self._rerankers:
+            self._rerankers[key] = Reranker(self.catalog, self._searcher(space, relation), self._deltas[space.name])
+        order = self._rerankers[key].order(question, pool.keys, pool.scores, pool.vectors, how)
+        return _Pool(pool.keys[order], pool.scores[order], pool.vectors[order], pool.method)
 
     def _searcher(self, space: Space, relation: Relation) -> Searcher:
         if relation.facets:
@@ -342,7 +366,8 @@ class Recommender:
                 one = pool.vectors[place]
                 return space.scores(one, pool.vectors @ space.question(relation, one))
 
-            places = diversify(places, pool.scores, closeness, query.k, query.diversity)
+            ordered = -np.sort(-pool.scores)  # what a place is worth, also where others were put there
+            places = diversify(places, ordered, closeness, query.k, query.diversity)
         return places[: query.k], hidden
 
     def _facets_of(self, question: Question, pool: _Pool, places: list[int]) -> Vectors:
@@ -401,15 +426,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name too long for any file
         return False
-
-
-def _check(query: Query) -> None:
-    if query.k < 1:
-        raise InputError(f"k must be at least 1, not {query.k}")
-    if not 0 <= query.diversity <= 1:
-        raise InputError(f"diversity must lie between 0 and 1, not {query.diversity}")
-    if not query.items and not query.files:
-        raise InputError("a query names at least one item or file")
-    for name, weight in (*query.items, *query.files, *query.negatives):
-        if not math.isfinite(weight):
-            raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")

@@ -15,6 +15,12 @@ CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
 """Which items may answer: all, those of the query's category, or those outside it."""
 
 
+Rerank: TypeAlias = Literal["none", "neighbours", "local-scale", "both"]
+"""How the closest candidates are put in another order: see ``index.answering.reranking``."""
+
+RERANKS: tuple[Rerank, ...] = ("none", "neighbours", "local-scale", "both")
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A question about two items.
@@ -30,6 +36,7 @@ class Relation:
         why: One sentence for people who ask what this relation is for.
         head: Digest of the fitted maps of a learned relation, which weighs no facets by hand; else empty.
         facets: Name of facet → weight, in place of ``weights``, where one question weighs facets itself.
+        rerank: In which order its closest candidates are told, as the catalog's owner chose.
     """
 
     name: str
@@ -39,6 +46,7 @@ class Relation:
     why: str
     head: str = ""
     facets: tuple[tuple[str, float], ...] = ()
+    rerank: Rerank = "none"
 
     def compares(self, modality: Modality, facets: Iterable[Facet]) -> bool:
         """Whether it is asked of this modality, and weighs any of these facets' kinds."""

@@ -54,9 +54,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from index.engine.surroundings import NEIGHBOURS
 from index.learning.diagonal import fit_diagonal
 from index.learning.graph import (
-    NEIGHBOURS,
     centred,
     local_scales,
     nearest,

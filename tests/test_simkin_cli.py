@@ -12,7 +12,7 @@ import pytest
 
 from index.relations import RELATIONS
 
-JSON_KEYS = ["query", "relation", "method", "recall", "generation", "hits", "notes"]
+JSON_KEYS = ["query", "relation", "method", "recall", "generation", "hits", "notes", "rerank"]
 HIT_KEYS = ["rank", "id", "score", "closer_than", "path", "attributes", "facets", "duplicates"]
 
 
@@ -133,6 +133,28 @@ def test_facets_are_weighed_on_the_command_line(catalog: Path) -> None:
     unknown = asked("--facet", "colour=1")
     assert unknown.returncode == 1
     assert "did you mean 'color'" in unknown.stderr
+
+
+def test_re_ranking_is_switched_for_a_relation_and_for_a_question(catalog: Path) -> None:
+    """What was switched on is shown, answers say so, and one question may do without."""
+    on = simkin("relations", "--catalog", catalog, "--set", "style", "--rerank", "neighbours")
+    assert on.returncode == 0, on.stderr
+    listed = simkin("relations", "--catalog", catalog, "--json").stdout.splitlines()
+    assert {row["name"]: row["rerank"] for row in map(json.loads, listed)} == {
+        **dict.fromkeys(RELATIONS, "none"),
+        "style": "neighbours",
+    }
+    assert "re-ranked by neighbours" in simkin("info", "--catalog", catalog).stdout
+    query = ("query", "mug-red-stripes-01", "--relation", "style", "--catalog", catalog, "--json")
+    ranked, plain = (json.loads(simkin(*query, *words).stdout) for words in ((), ("--rerank", "none")))
+    assert (ranked["rerank"], plain["rerank"]) == ("neighbours", "none")
+    assert "neighbours" in ranked["notes"][0]
+    assert [hit["id"] for hit in ranked["hits"]] != [hit["id"] for hit in plain["hits"]]
+    off = simkin("relations", "--catalog", catalog, "--set", "style", "--rerank", "none")
+    assert off.returncode == 0, off.stderr
+    assert json.loads(simkin(*query).stdout) == plain
+    assert simkin("relations", "--set", "style").returncode == 2
+    assert simkin("relations", "--catalog", catalog, "--set", "stile", "--rerank", "both").returncode == 1
 
 
 def test_a_file_is_found_by_its_path_or_described(catalog: Path, demo: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from index.engine.delta import Delta
 from index.engine.generations import Generation
 from index.engine.rows import Space
 from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
-from index.relations import Relation
+from index.relations import RERANKS, Relation
 from index.types import Vector, Vectors
 
 
@@ -47,6 +48,29 @@ class Question:
     described: Vectors
     categories: frozenset[str | None] | None
     notes: tuple[str, ...]
+
+
+def check(query: Query) -> None:
+    """Refuse a question that makes no sense, whatever the catalog.
+
+    Raises:
+        InputError: A number is out of its range, or nothing is asked about.
+        UnknownNameError: There is no such way of re-ranking.
+    """
+    if query.k < 1:
+        raise InputError(f"k must be at least 1, not {query.k}")
+    if not 0 <= query.diversity <= 1:
+        raise InputError(f"diversity must lie between 0 and 1, not {query.diversity}")
+    if query.rerank is not None:
+        if query.rerank not in RERANKS:
+            raise UnknownNameError.of("re-ranking", query.rerank, RERANKS)
+        if query.weights and query.rerank != "none":
+            raise InputError("facets that are weighed for one question have no surroundings; leave re-ranking out")
+    if not query.items and not query.files:
+        raise InputError("a query names at least one item or file")
+    for name, weight in (*query.items, *query.files, *query.negatives):
+        if not math.isfinite(weight):
+            raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")
 
 
 def make_question(

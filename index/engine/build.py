@@ -30,8 +30,9 @@ from index.engine.projection import fit_projection
 from index.engine.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
 from index.engine.segments import cut
 from index.engine.spaces import FIT_ITEMS
+from index.engine.surroundings import find_surroundings
 from index.errors import NotBuiltError, StaleIndexError
-from index.learned import head_of
+from index.learned import head_of, links_of
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vectors
 
@@ -185,7 +186,7 @@ def _build_facets(
     space = Space(folder, own[0].modality, record, own)
     for relation in relations:
         if space.compares(relation):
-            _prepare(space, relation, recall)
+            _prepare(catalog, space, relation, recall)
     return record
 
 
@@ -200,7 +201,7 @@ def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: f
     _write_rows(catalog, folder, keys, encoders, head.project)
     record = SpaceRecord(len(keys), head.width, names, tuple(categories), tuple(offsets), {}, relation.name)
     own = [each.card for each in encoders.values()]
-    _prepare(LearnedSpace(folder, own[0].modality, record, own), relation, recall)
+    _prepare(catalog, LearnedSpace(folder, own[0].modality, record, own), relation, recall)
     return record
 
 
@@ -219,10 +220,16 @@ def _write_rows(
             file.write(project(raw).astype("<f4", copy=False).tobytes())
 
 
-def _prepare(space: Space, relation: Relation, recall: float) -> None:
+def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) -> None:
     plan = _build_relation(space, relation, recall)
     quantiles = random_quantiles(space.record.count, partial(space.pair_scores, relation), RANDOM_LEVELS)
     space.record.relations[relation.name] = replace(plan, random=quantiles)
+    if relation.rerank != "none":
+        pairs, weights = links_of(catalog, relation.name)
+        rows = space.rows_of(pairs.reshape(-1)).reshape(pairs.shape)
+        both = (rows >= 0).all(axis=1)
+        find_surroundings(space, relation, (rows[both], weights[both])).write(space.folder / relation.name)
+        space.record.relations[relation.name] = replace(plan, random=quantiles, surroundings=True)
     space.release()
 
 

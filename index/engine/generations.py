@@ -209,6 +209,8 @@ def disagreement(manifest: Manifest, cards: Mapping[str, EncoderCard], relations
         for name, plan in space.relations.items():
             if plan.digest != relations[name].digest:
                 return f"built for another definition of relation {name!r}"
+            if relations[name].rerank != "none" and not plan.surroundings:
+                return f"built without what re-ranking relation {name!r} needs"
     return ""
 
 

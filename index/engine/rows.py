@@ -43,6 +43,7 @@ class SearchPlan:
         seconds_per_query: Lower quartile of one query by this method, with re-ranking, on this machine; 0 when exact.
         seconds_per_row: Of an exact scan, on this machine.
         random: Quantiles (at ``RANDOM_LEVELS``) of the scores of random pairs.
+        surroundings: Whether what lies around each row is kept; see ``index.engine.surroundings``.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class SearchPlan:
     seconds_per_query: float
     seconds_per_row: float
     random: tuple[float, ...]
+    surroundings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class Space:
         self.record = record
         self.cards = tuple(cards)
         self.offsets: NDArray[np.int64] = np.asarray(record.offsets, np.int64)
-        self.keys: NDArray[np.int64] = _mapped(folder / "keys.i64", "<i8", (record.count,))
-        self.vectors: Vectors = _mapped(folder / "vectors.f32", "<f4", (record.count, record.dim))
+        self.keys: NDArray[np.int64] = mapped(folder / "keys.i64", "<i8", (record.count,))
+        self.vectors: Vectors = mapped(folder / "vectors.f32", "<f4", (record.count, record.dim))
         self._trees: dict[tuple[str, str], Trees] = {}
 
     @property
@@ -137,12 +139,12 @@ class Space:
     def reducer(self, relation: str) -> NDArray[np.float32]:
         """The matrix that maps weighted rows to the copy that trees are built on. float32, ``(dim, reduced)``."""
         plan = self.record.relations[relation]
-        return _mapped(self.folder / relation / REDUCER, "<f4", (self.record.dim, plan.dim))
+        return mapped(self.folder / relation / REDUCER, "<f4", (self.record.dim, plan.dim))
 
     def reduced(self, relation: str) -> Vectors:
         """The copy that trees are built on, kept where it is searched itself. float32, ``(count, reduced)``."""
         plan = self.record.relations[relation]
-        return _mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim))
+        return mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim))
 
     def trees(self, relation: str, segment: Segment) -> Trees:
         """Open (once) the trees of one segment."""
@@ -180,6 +182,18 @@ class Space:
     def scores(self, vector: Vector, products: NDArray[np.float32]) -> NDArray[np.float32]:
         """The scores of rows from their products with a row's question: here the weighted mean of cosines."""
         return products
+
+    def squared(self, vectors: Vectors, products: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared distances from the products of rows' questions with others' rows: here 2 − 2·score.
+
+        Args:
+            vectors: Who is asked about, float32, shape ``(dim,)`` or ``(m, dim)``.
+            products: float32, shape ``(n,)`` or ``(m, n)``; −∞ is infinitely far.
+
+        Returns:
+            float32, shape of ``products``, none negative.
+        """
+        return np.asarray(np.maximum(2 - 2 * products, 0), np.float32)
 
     def pair_scores(self, relation: Relation, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores of rows asked about with as many others, pair by pair: int64 ``(n,)`` each → float32 ``(n,)``."""
@@ -248,6 +262,12 @@ class LearnedSpace(Space):
         """Link probabilities."""
         return self.head.probability(vector[None], products)
 
+    def squared(self, vectors: Vectors, products: NDArray[np.float32]) -> NDArray[np.float32]:
+        """‖xᵢA + b − xⱼB‖²."""
+        places = self.head.asked(vectors)
+        lengths = np.einsum("...j,...j->...", places, places)
+        return np.asarray(np.maximum(lengths[..., None] - products, 0), np.float32)
+
     def pair_scores(self, relation: Relation, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
         """Link probabilities."""
         return self.head.probability(self.vectors[left], self._products(relation, left, right))
@@ -265,7 +285,12 @@ class LearnedSpace(Space):
         return list(self.projection.facets), self.head.shares(asked, answers)
 
 
-def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Numbers of a built file, mapped into memory.
+
+    Raises:
+        StaleIndexError: It is gone.
+    """
     if 0 in shape:
         return np.zeros(shape, dtype)
     try:

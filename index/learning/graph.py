@@ -7,25 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from index.engine.reordering import CANDIDATES, SHARE
 from index.engine.spaces import unit_rows
+from index.engine.surroundings import SCALE_NEIGHBOUR
 from index.errors import InputError
 from index.learning.checks import checked_pairs, checked_rows
 from index.types import Vectors
 
 Graph: TypeAlias = Any
 """Who neighbours whom: a scipy sparse matrix of ones, shape ``(n, n)``, in which everyone neighbours himself."""
-
-CANDIDATES = 100
-"""How many of the nearest are worth re-ranking."""
-
-NEIGHBOURS = 20
-"""How many of the nearest make up a neighbourhood."""
-
-SHARE = 0.5
-"""Weight of shared neighbours beside the cosine; the rest is the cosine's."""
-
-SCALE_NEIGHBOUR = 10
-"""Whose distance is an item's own measure of near: the tenth neighbour, as in Schnitzer et al.."""
 
 _BLOCK = 4096
 

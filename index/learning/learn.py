@@ -17,7 +17,7 @@ from index.catalog import Catalog
 from index.engine.build import build_if_needed
 from index.engine.head import Head, expected_parts
 from index.errors import InputError, UnknownNameError
-from index.learned import hold_relation
+from index.learned import hold_relation, hold_rerank
 from index.learning.dataset import Dataset, dataset_of
 from index.learning.edge_store import read_edges_of, write_edges
 from index.learning.edges import EdgeArrays, Reading
@@ -29,7 +29,7 @@ from index.learning.pairing import Pairing
 from index.learning.resolve import ResolveReport, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
 from index.learning.splits import Pairs, cold_split, warm_split
-from index.relations import RELATIONS, CandidateRule, Relation
+from index.relations import RELATIONS, CandidateRule, Relation, Rerank
 
 ALWAYS_THERE = "similar"
 """The plain neighbour, asked of pictures and sounds alike: nothing learned takes its place."""
@@ -54,6 +54,7 @@ class LearnOptions:
         ranks: Dimensions to choose from.
         pairing: How pairs are made of baskets, sessions and playlists.
         force: Save it even if it does not pass; recorded with it.
+        rerank: How its answers are re-ranked, once saved; ``None`` leaves that as it is.
         seed: Of splits, negatives and fits.
     """
 
@@ -64,6 +65,7 @@ class LearnOptions:
     ranks: tuple[int, ...] = RANKS
     pairing: Pairing = field(default_factory=Pairing)
     force: bool = False
+    rerank: Rerank | None = None
     seed: int = 0
 
 
@@ -163,6 +165,8 @@ def learn(
             with catalog.connection:
                 write_edges(catalog.connection, options.relation, edges)
                 hold_relation(catalog, relation, data.encoders, head, json.dumps(report))
+                if options.rerank is not None:
+                    hold_rerank(catalog, options.relation, options.rerank)
             on_progress("building")
             build_if_needed(catalog)
     return LearnReport(

@@ -34,6 +34,7 @@ def command(catalog: Path, as_json: bool) -> None:
     click.echo(f"generation  {told.generation}, {told.state}{waiting}; asked recall {told.asked_recall:g}")
     for state in told.relations:
         how = f"measured on {state.measured_on} held-out queries" if state.measured_on else "every item is compared"
+        how += "" if state.rerank == "none" else f"; the closest re-ranked by {state.rerank}"
         click.echo(f"relation    {state.relation:<14} {state.modality:<6} {state.method:<6} {state.recall:.4f}  {how}")
 
 

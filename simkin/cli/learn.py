@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simkin.cli.options import catalog_option, echo_json, json_option
+from simkin.cli.options import RERANKS, catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
     from index.learning.learn import LearnReport
@@ -47,6 +47,7 @@ RULES = ("any", "same category", "other category")
     help="Strongest partners kept for each item of baskets, sessions and playlists.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits and fits.")
+@click.option("--rerank", type=click.Choice(RERANKS), help="Order its closest answers by what surrounds them, too.")
 @click.option("--force", is_flag=True, help="Save it even if it is not better; recorded with it.")
 @click.option("--forget", is_flag=True, help="Drop what was learned under this name.")
 @json_option
@@ -60,6 +61,7 @@ def command(
     window: int,
     cap: int,
     seed: int,
+    rerank: str | None,
     force: bool,
     forget: bool,
     as_json: bool,
@@ -88,6 +90,7 @@ def command(
             rule=rule,  # type: ignore[arg-type]  # click has checked it
             pairing=Pairing(window=window, cap=cap),
             force=force,
+            rerank=rerank,  # type: ignore[arg-type]
             seed=seed,
         )
         report = learning.learn(opened, edges, options, lambda stage: click.echo(f"{stage} …", err=True))

@@ -11,6 +11,9 @@ import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+RERANKS = ("none", "neighbours", "local-scale", "both")
+"""As in ``index.relations``, which loads nothing before it is needed."""
+
 
 def catalog_option(function: _F) -> _F:
     """``--catalog DIR``, or ``SIMKIN_CATALOG``, or ``catalog.simkin`` here."""

@@ -34,6 +34,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             for hit in answer.hits
         ],
         "notes": list(answer.notes),
+        "rerank": answer.rerank,
     }
 
 

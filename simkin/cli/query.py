@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simkin.cli.options import catalog_option, echo_json, json_option
+from simkin.cli.options import RERANKS, catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
     from index.recommender import Recommender
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Weigh a facet otherwise, such as color=2 or shape=0.",
 )
+@click.option("--rerank", type=click.Choice(RERANKS), help="Order the closest by what surrounds them, too.")
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 closest, 1 most unlike each other.")
 @click.option("--duplicates", is_flag=True, help="Show near-duplicates instead of collapsing them.")
 @click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
@@ -46,6 +47,7 @@ def command(
     where: str,
     category: str | None,
     facets: tuple[str, ...],
+    rerank: str | None,
     diversity: float,
     duplicates: bool,
     each: bool,
@@ -77,6 +79,7 @@ def command(
                 diversity=diversity,
                 duplicates=duplicates,
                 weights=tuple(weighed.items()),
+                rerank=rerank,  # type: ignore[arg-type]  # click has checked it
             ),
             out,
             as_json,
@@ -96,6 +99,7 @@ def command(
                 duplicates=duplicates,
                 category=category,
                 facet_weights=weighed,
+                rerank=rerank,  # type: ignore[arg-type]
             )
         except (UnknownNameError, MediaError) as error:
             if not each:
