@@ -61,7 +61,7 @@ def test_the_commands_that_the_demo_proposes_work(demo: Path) -> None:
             capture_output=True,
             text=True,
             cwd=demo,
-            env={"SIMKIN_CATALOG": catalog, "PATH": "/usr/bin:/bin"},
+            env={"SIMKIN_CATALOG": catalog, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[1])},
         )
         assert done.returncode == 0, (line, done.stderr)
         assert done.stdout
