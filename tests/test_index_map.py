@@ -168,6 +168,9 @@ def test_json_has_one_entry_of_each_column_for_each_item(planted: Any) -> None:
     assert json.loads(json.dumps(found)) == found
     assert {len(found[name]) for name in ("ids", "x", "y", "cluster")} == {found["count"]}
     assert list(found["clusters"][0]) == ["x", "y", "size", "share", "central", "label"]
+    few = map_items(planted.open(), "style", method="pca").to_json(50)
+    assert (few["count"], len(few["ids"]), len(set(few["ids"]))) == (120, 50, 50)
+    assert few["x"][-1] == found["x"][found["ids"].index(few["ids"][-1])]
 
 
 # ---- Kept maps

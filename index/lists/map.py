@@ -105,18 +105,25 @@ class StyleMap:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for programs: columns ``ids``, ``x``, ``y`` and ``cluster``, one entry for each item."""
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Plain data for programs: columns ``ids``, ``x``, ``y`` and ``cluster``, one entry for each item.
+
+        Args:
+            most: Of more items than this an even sample is told; ``count`` counts all.
+        """
+        rows = np.arange(len(self))
+        if most is not None and len(rows) > most:
+            rows = rows[(np.arange(most) * len(rows)) // most]
         return {
             "relation": self.relation,
             "modality": self.modality,
             "method": self.method,
             "generation": self.generation,
             "count": len(self),
-            "ids": list(self.ids),
-            "x": [round(x, 5) for x in self.at[:, 0].tolist()],
-            "y": [round(y, 5) for y in self.at[:, 1].tolist()],
-            "cluster": self.labels.tolist(),
+            "ids": [self.ids[row] for row in rows.tolist()],
+            "x": [round(x, 5) for x in self.at[rows, 0].tolist()],
+            "y": [round(y, 5) for y in self.at[rows, 1].tolist()],
+            "cluster": self.labels[rows].tolist(),
             "clusters": [
                 {
                     "x": round(cluster.x, 5),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import simkin
-from simkin.server import ask, health, items, media, reference, subsonic, uploads
+from simkin.server import ask, health, items, maps, media, reference, subsonic, uploads
 from simkin.server.bodies import ErrorAnswer
 from simkin.server.errors import map_errors
 from simkin.server.guard import Guard
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     map_errors(app, settings.catalog)
-    for module in (items, media, ask, uploads, health, subsonic, reference):
+    for module in (items, media, ask, uploads, maps, health, subsonic, reference):
         app.include_router(module.router)
     mount_gallery(app)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)

@@ -121,3 +121,29 @@ class AnswersShape(BaseModel):
     """Answers to several questions, in their order: each an answer or an error."""
 
     answers: list[AnswerShape | ErrorAnswer]
+
+
+class MapClusterShape(BaseModel):
+    """A cluster on a map: where its name is written, and its most central items."""
+
+    x: float
+    y: float
+    size: int
+    share: float
+    central: list[str]
+    label: str
+
+
+class MapShape(BaseModel):
+    """A map: columns with one entry for each item shown."""
+
+    relation: str
+    modality: str
+    method: str
+    generation: int
+    count: int
+    ids: list[str]
+    x: list[float]
+    y: list[float]
+    cluster: list[int]
+    clusters: list[MapClusterShape]

@@ -24,6 +24,7 @@ class Service:
         questions: Answers what takes milliseconds.
         drawings: Makes thumbnails.
         labours: Does what takes longer: uploads, and whatever reads media.
+        maps: Draws maps, one after another: each may take all of a core for a minute.
         listings: Of the catalog's items.
         shelf: Thumbnails already drawn.
         metrics: Counts what happens.
@@ -33,6 +34,7 @@ class Service:
     questions: Desk
     drawings: Desk
     labours: Desk
+    maps: Desk
     listings: Listings
     shelf: Shelf
     metrics: Metrics
@@ -46,6 +48,7 @@ class Service:
             Desk("questions", catalog, settings.threads, waiting),
             Desk("drawings", catalog, settings.threads, 4 * waiting),
             Desk("labours", catalog, settings.threads, waiting),
+            Desk("maps", catalog, 1, 16),
             Listings(),
             Shelf(settings.thumbnail_bytes),
             Metrics(settings),
@@ -53,7 +56,7 @@ class Service:
 
     def stop(self) -> None:
         """Let the threads end."""
-        for desk in (self.questions, self.drawings, self.labours):
+        for desk in (self.questions, self.drawings, self.labours, self.maps):
             desk.close()
 
 
