@@ -15,7 +15,7 @@ from index.errors import NotACatalogError, StaleIndexError, StorageError, Unknow
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
 from index.relations import RELATIONS, Relation
-from index.schema import DATABASE, FORMAT_VERSION, SCHEMA
+from index.schema import DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
 
 IDS_AT_ONCE = 500
@@ -44,7 +44,7 @@ class Catalog:
 
     @classmethod
     def open(cls, folder: str | Path) -> Catalog:
-        """Open an existing catalog.
+        """Open an existing catalog; one of an older format that can be read is brought to this one.
 
         Raises:
             NotACatalogError: Nothing is there, or another format version.
@@ -305,11 +305,29 @@ class Catalog:
             if "no such table" not in str(error):
                 raise
             found = "none"
+        if found.isdecimal() and int(found) in UPGRADES:
+            found = self._upgrade()
         if found != str(FORMAT_VERSION):
             raise NotACatalogError(
                 f"{self.folder} has catalog format {found}, this program reads format {FORMAT_VERSION}; "
                 "use the version of simkin that made it, or index its sources into a new folder"
             )
+
+    def _upgrade(self) -> str:
+        """Make the tables that came since this catalog's format, and return the format reached."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = int(self.setting("format_version"))  # another process may have been quicker
+            while version in UPGRADES:
+                for statement in UPGRADES[version].split(";"):
+                    self.connection.execute(statement)
+                version += 1
+            self.set_setting("format_version", str(version))
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+        return str(version)
 
 
 @contextmanager

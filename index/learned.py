@@ -1,9 +1,10 @@
-"""Learned relations in the database: kept with the head that was fitted and the report that judged it."""
+"""Learned relations in the database: kept with the head that was fitted, behaviour vectors, and how it was judged."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +13,56 @@ from index.catalog import Catalog, chunks, marks
 from index.engine.head import Head
 from index.errors import UnknownNameError
 from index.relations import Relation, Rerank
+from index.types import Vectors
 
 
-def hold_relation(catalog: Catalog, relation: Relation, encoders: Sequence[str], head: Head, report: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Where items stand by what people did with them.
+
+    Attributes:
+        keys: Database keys of the items, int64, shape ``(m,)``.
+        places: On the head's sphere, float32, shape ``(m, K)``.
+    """
+
+    keys: NDArray[np.int64]
+    places: Vectors
+
+
+def hold_relation(
+    catalog: Catalog,
+    relation: Relation,
+    encoders: Sequence[str],
+    head: Head,
+    report: str,
+    behaviour: Behaviour | None = None,
+) -> None:
     """Keep a learned relation, in place of one of its name, inside the caller's transaction.
 
     Args:
         relation: Its ``head`` is that of ``head.digest``.
         encoders: Names of those it was fitted on, in order.
         report: JSON of how it was judged.
+        behaviour: Of the items that have any, where the head has a sphere; each goes with its item.
     """
     held = catalog.encoders()
     fingerprints = {name: held[name].card.fingerprint for name in encoders}
+    catalog.connection.execute("DELETE FROM learned WHERE name=?", (relation.name,))
     catalog.connection.execute(
-        "INSERT OR REPLACE INTO learned VALUES (?,?,?,?,?,?,?,?,datetime('now'))",
+        "INSERT INTO learned VALUES (?,?,?,?,?,?,?,?,datetime('now'))",
         (
             relation.name, relation.modalities[0], relation.rule, relation.why, relation.head,
             json.dumps(fingerprints), head.to_bytes(), report,
         ),
     )  # fmt: skip
+    if behaviour is not None:
+        catalog.connection.executemany(
+            "INSERT INTO behaviour VALUES (?, ?, ?)",
+            (
+                (relation.name, key, place.astype("<f4").tobytes())
+                for key, place in zip(behaviour.keys.tolist(), behaviour.places, strict=True)
+            ),
+        )
     catalog.next_sequence()
 
 
@@ -77,3 +109,31 @@ def links_of(
                 found.update({(row[0], row[1]): row[2] for row in rows})
     pairs = np.asarray(list(found), np.int64).reshape(-1, 2)
     return pairs, np.asarray(list(found.values()), np.float32)
+
+
+def rows_of_items(catalog: Catalog, name: str, head: Head, keys: Sequence[int], raw: Vectors) -> Vectors:
+    """Rows of items in a learned relation: by their own behaviour where it is known, else by their content.
+
+    Args:
+        name: Of the relation; behaviour kept with another head than this one is not looked at.
+        keys: Database keys of items, n of them.
+        raw: Their encoders' vectors side by side, float32, shape ``(n, raw_dim)``.
+
+    Returns:
+        float32, shape ``(n, width)``.
+    """
+    rows = head.project(raw)
+    if head.sphere is None:
+        return rows
+    digest = head.digest
+    place_of = {key: place for place, key in enumerate(keys)}
+    for some in chunks(list(keys)):
+        found = catalog.connection.execute(
+            "SELECT b.item, b.vector FROM behaviour b JOIN learned l ON l.name=b.relation "
+            f"WHERE b.relation=? AND l.digest=? AND b.item IN ({marks(some)})",
+            (name, digest, *some),
+        ).fetchall()
+        if found:
+            places = np.frombuffer(b"".join(vector for _, vector in found), "<f4").reshape(-1, head.rank)
+            rows[[place_of[item] for item, _ in found]] = head.rows_at(places)
+    return rows

@@ -20,7 +20,7 @@ from index.catalog import Catalog, chunks, marks, storage_errors
 from index.engine.build import cards
 from index.engine.delta import Delta, read_delta
 from index.engine.generations import RANDOM_LEVELS, Generation, current_number, open_generation
-from index.engine.head import blend
+from index.engine.head import Content
 from index.engine.reordering import CANDIDATES
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
@@ -410,15 +410,15 @@ class Recommender:
         """Each facet's share of the score of each answer that was chosen."""
         question, pool = found.question, found.pool
         space = question.space
-        asked, answers = question.vector, pool.vectors[found.chosen]
+        content = None
         if space is not question.facets:  # learned: what it was fitted on is read anew
             own = len(question.own)
             raw = raw_of_items(self.catalog, space, [*question.own, *pool.keys[found.chosen].tolist()])
             files = own_columns(question.described, question.facets, space)
             rows = space.projection.project(np.vstack([raw[:own], files, raw[own:]]))
-            asked, answers = blend(rows[: own + len(files)], question.weights), rows[own + len(files) :]
-        facets, shares = space.shares(found.relation, asked, answers)
-        return [dict(zip((f.name for f in facets), row, strict=True)) for row in shares.round(4).tolist()]
+            content = Content(rows[: own + len(files)], question.weights, rows[own + len(files) :])
+        names, shares = space.shares(found.relation, question.vector, pool.vectors[found.chosen], content)
+        return [dict(zip(names, row, strict=True)) for row in shares.round(4).tolist()]
 
 
 def _is_file(path: Path) -> bool:

@@ -9,10 +9,25 @@ from __future__ import annotations
 DATABASE = "catalog.db"
 """File name of the database inside a catalog folder."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised when an older program could not read what a newer one writes."""
 
-SCHEMA = """
+BEHAVIOUR = """
+-- Where items stand in a learned relation by what people did with them, not where content predicts.
+CREATE TABLE behaviour (
+    relation TEXT NOT NULL REFERENCES learned ON DELETE CASCADE,
+    item     INTEGER NOT NULL REFERENCES items ON DELETE CASCADE,
+    vector   BLOB NOT NULL,                -- on the sphere of the head (index.engine.sphere), little-endian float32
+    PRIMARY KEY (relation, item)
+);
+CREATE INDEX behaviour_by_item ON behaviour (item);
+"""
+
+UPGRADES = {2: BEHAVIOUR}
+"""Format version → the statements that make the next one of it; older ones are refused."""
+
+SCHEMA = (
+    """
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -122,3 +137,5 @@ CREATE TABLE edges (
 CREATE INDEX edges_by_source ON edges (source);
 CREATE INDEX edges_by_target ON edges (target);
 """
+    + BEHAVIOUR
+)

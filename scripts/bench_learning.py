@@ -23,9 +23,10 @@ songs        2,500 songs of 12 hidden numbers; 40 mel bands over 120 frames: six
              of 80 % of the songs; the others' listening is seen by nothing. AUC for each person over these cold
              songs, by person vector · predicted song; "truth" uses the hidden numbers.
 behaviour    3,000 items of 16 hidden numbers; content, 256-d, mixes them with 60 nuisance directions and noise.
-             6,000 sessions of 8 items near one random taste. Vectors of known items (80 %) are a truncated SVD of
-             the positive mutual information of learnt sessions; recall@20 asks one item of each of 1,500 other
-             sessions for that session's other items: cold ones among cold items, then known ones among all.
+             6,000 sessions of 8 items near one random taste. A catalog learns (`--method regression`) from what the
+             sessions hold of four items in five; recall@20 asks it for one known item of each of 1,500 other sessions
+             and counts that session's other items: cold ones among cold items, then known ones, and any, among
+             all. "Behaviour alone" leaves cold items out; "uncalibrated" puts plain predictions beside known vectors.
 triplets     2,000 products in 20 categories, four photos each, 256-d, unit length: 24 numbers of the product, a
              random vector of the category, 12 nuisance numbers of the photo (pose, light) 1.5 times as long, and
              noise 2.2 times as long. "Whitened" is where the fit begins. 30 % of the products are held out whole;
@@ -47,15 +48,23 @@ import argparse
 import itertools
 import json
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import simkin
+from index.answers import Query
+from index.catalog import Catalog
 from index.engine.surroundings import NEIGHBOURS
+from index.ingesting.ingest import IndexOptions
+from index.learning.dataset import dataset_of
 from index.learning.diagonal import fit_diagonal
+from index.learning.edge_store import read_edges_of
 from index.learning.graph import (
     centred,
     local_scales,
@@ -64,10 +73,12 @@ from index.learning.graph import (
     rerank_by_local_scale,
     rerank_by_neighbours,
 )
+from index.learning.learn import LearnOptions, LearnReport, learn
 from index.learning.lowrank import RANKS, LinkMap, fit_low_rank
 from index.learning.personal import fit_personal
-from index.learning.regression import behaviour_vectors, fit_regression
+from index.learning.regression import fit_regression
 from index.learning.sampling import independent_batches, shared_batches, tower_loss
+from index.learning.targets import cooccurrence
 from index.learning.training_negatives import draw_negatives, link_keys
 from index.learning.triplets import fit_triplets, whitening
 
@@ -290,10 +301,8 @@ def songs(seed: int, quick: bool) -> Figures:
     }
 
 
-def behaviour(seed: int, quick: bool) -> Figures:
-    """Cold items among cold ones, and known items once cold ones are among them."""
-    from scipy.sparse.linalg import svds
-
+def behaviour(seed: int, quick: bool, targets: str = "cooccurrence") -> Figures:
+    """Cold items among cold ones, and known items once cold ones are among them, asked of a catalog that learned."""
     count, learnt, asked = (900, 3000, 500) if quick else (3000, 6000, 1500)
     rng = np.random.default_rng(seed)
     hidden = unit(rng.normal(size=(count, 16)))
@@ -304,64 +313,83 @@ def behaviour(seed: int, quick: bool) -> Figures:
     sessions = []
     for _ in range(learnt + asked):
         odds = 30 * hidden @ unit(rng.normal(size=(1, 16)))[0] + rng.gumbel(size=count)
-        sessions.append(rng.permutation(np.argpartition(-odds, 8)[:8]))
+        sessions.append(rng.permutation(np.argpartition(-odds, 8)[:8]).tolist())
     cold = rng.random(count) < 0.2
-    together = np.zeros((count, count))
-    for items in sessions[:learnt]:
-        together[np.ix_(items, items)] += 1
-    known = np.flatnonzero(~cold & (np.diag(together) > 0))
-    cold = np.setdiff1d(np.arange(count), known)
-    np.fill_diagonal(together, 0)
-    together = together[np.ix_(known, known)]
-    often = together.sum(axis=1) + 1e-9
-    ratio = together * together.sum() / np.outer(often, often)
-    mutual = np.log(np.maximum(ratio, 1))
-    _, strength, right = svds(mutual, k=24, rng=np.random.default_rng(seed))
-    vectors = (right.T * np.sqrt(strength)).astype(np.float32)
-    learned = fit_regression(content[known], vectors, seed=seed)
-    uncalibrated = learned.predict(content)
-    uncalibrated[known] = vectors
-    centred_only = unit(uncalibrated - vectors.mean(axis=0))
-    mixed = behaviour_vectors(learned, content, known, vectors)
-    trained = unit(vectors - vectors.mean(axis=0))
-    position = np.full(count, -1)
-    position[known] = np.arange(len(known))
+    known = {item for items in sessions[:learnt] for item in items if not cold[item]}
+    with tempfile.TemporaryDirectory() as folder:
+        report = _learn_sessions(Path(folder), content, known, sessions[:learnt], targets, seed)
+        recommender = simkin.open(Path(folder) / "catalog")
 
-    def recall(rows: np.ndarray, among: np.ndarray, wanted: np.ndarray) -> float:
-        """Of a session's other items that are wanted, the share among the 20 nearest of its first known one."""
-        shares, column = [], {item: place for place, item in enumerate(among)}
-        for items in sessions[learnt:]:
-            query = next((item for item in items if position[item] >= 0), None)
-            true = [item for item in items if item != query and wanted[item]]
-            if query is None or not true:
-                continue
-            close = rows[among] @ rows[query]
-            if query in column:
-                close[column[query]] = -np.inf
-            shares.append(np.isin(true, among[np.argpartition(-close, 20)[:20]]).mean())
-        return float(np.mean(shares))
+        def ask(relation: str, where: str, item: int) -> set[int]:
+            query = Query(((f"{item:04d}", 1.0),), relation=relation, k=20, where=where, duplicates=True)
+            return {int(name) for name, _ in recommender.scores(query)}
 
-    everyone, is_known = np.arange(count), position >= 0
-    padded = np.zeros((count, vectors.shape[1]), np.float32)
-    padded[known] = trained
-    found = {
-        "cold, content neighbours: recall@20": recall(unit(content - content.mean(axis=0)), cold, ~is_known),
-        "cold, learned: recall@20": recall(mixed, cold, ~is_known),
-        "known, trained only: recall@20": recall(padded, known, is_known),
-        "known, all calibrated: recall@20": recall(mixed, everyone, is_known),
-        "known, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, is_known),
-        "cold, all calibrated: recall@20": recall(mixed, everyone, ~is_known),
-        "cold, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, ~is_known),
-        "any, trained only: recall@20": recall(padded, known, np.ones(count, np.bool_)),
-        "any, all calibrated: recall@20": recall(mixed, everyone, np.ones(count, np.bool_)),
-        "known, all centred only: recall@20": recall(centred_only, everyone, is_known),
-        "cold, all centred only: recall@20": recall(centred_only, everyone, ~is_known),
-        "any, all uncalibrated: recall@20": recall(unit(uncalibrated), everyone, np.ones(count, np.bool_)),
-    }
+        def recall(answers: Callable[[int], set[int]], of_known: bool | None) -> float:
+            """Of a session's other items that are wanted, the share among 20 answers to its first known one."""
+            shares = []
+            for items in sessions[learnt:]:
+                first = next((item for item in items if item in known), None)
+                true = {item for item in items if item != first and of_known in (None, item in known)}
+                if first is not None and true:
+                    shares.append(len(true & answers(first)) / len(true))
+            return float(np.mean(shares))
+
+        content_of_new, new, old, every = (
+            partial(ask, *way)
+            for way in (("similar", "new=1"), ("learned", "new=1"), ("learned", "new=0"), ("learned", ""))
+        )
+        found = {
+            "cold, content neighbours: recall@20": recall(content_of_new, False),
+            "cold, learned: recall@20": recall(new, False),
+            "known, behaviour alone: recall@20": recall(old, True),
+            "known, served: recall@20": recall(every, True),
+            "any, behaviour alone: recall@20": recall(old, None),
+            "any, served: recall@20": recall(every, None),
+        }
+        if targets == "cooccurrence":
+            mixed = _uncalibrated(Path(folder) / "catalog", report.rank, seed)
+
+            def nearest_mixed(item: int) -> set[int]:
+                return set(np.argsort(-(mixed @ mixed[item]))[:21].tolist()) - {item}
+
+            found["known, uncalibrated: recall@20"] = recall(nearest_mixed, True)
+            found["any, uncalibrated: recall@20"] = recall(nearest_mixed, None)
+        found["passed the gate"] = float(report.gate.passed)
+        found["seconds"] = report.seconds
     found["cold: ratio"] = found["cold, learned: recall@20"] / found["cold, content neighbours: recall@20"]
-    found["known: ratio"] = found["known, all calibrated: recall@20"] / found["known, trained only: recall@20"]
-    found["any: ratio"] = found["any, all calibrated: recall@20"] / found["any, trained only: recall@20"]
+    found["known: ratio"] = found["known, served: recall@20"] / found["known, behaviour alone: recall@20"]
+    found["any: ratio"] = found["any, served: recall@20"] / found["any, behaviour alone: recall@20"]
     return found
+
+
+def _learn_sessions(
+    folder: Path, content: np.ndarray, known: set[int], sessions: list[list[int]], targets: str, seed: int
+) -> LearnReport:
+    """Make a catalog of ready-made vectors, and learn from the known items of sessions."""
+    import pyarrow
+    import pyarrow.parquet
+
+    ids = [f"{item:04d}" for item in range(len(content))]
+    (folder / "vectors").mkdir()
+    np.save(folder / "vectors" / "vectors.npy", content)
+    rows = {"id": ids, "new": [int(item not in known) for item in range(len(content))]}
+    pyarrow.parquet.write_table(pyarrow.table(rows), folder / "vectors" / "metadata.parquet")
+    lines = [f"{session},{ids[item]}" for session, items in enumerate(sessions) for item in items if item in known]
+    (folder / "sessions.csv").write_text("\n".join(["group,item", *lines]) + "\n")
+    simkin.index([], folder / "catalog", IndexOptions(embeddings=(folder / "vectors",)))
+    with Catalog.open(folder / "catalog") as catalog:
+        options = LearnOptions("learned", method="regression", targets=targets, force=True, seed=seed)
+        return learn(catalog, folder / "sessions.csv", options)
+
+
+def _uncalibrated(folder: Path, rank: int, seed: int) -> np.ndarray:
+    """What would be served without calibration: behaviour vectors and plain predictions, of unit length."""
+    with Catalog.open(folder) as catalog:
+        data = dataset_of(catalog, read_edges_of(catalog.connection, "learned"))
+    known = cooccurrence(data.edges.pairs, data.edges.weights, rank, seed)
+    mixed = fit_regression(data.rows[known.rows], known.vectors, waves=(0,), seed=seed).predict(data.rows)
+    mixed[known.rows] = known.vectors
+    return unit(mixed)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -532,6 +560,7 @@ TARGETS: dict[tuple[str, str], tuple[str, float]] = {
     ("songs", "learned: AUC"): ("≥", 0.85),
     ("behaviour", "cold: ratio"): ("≥", 1.3),
     ("behaviour", "known: ratio"): ("≥", 0.95),
+    ("behaviour", "any: ratio"): ("≥", 0.95),
     ("triplets", "learned: recall@20"): ("≥", 0.85),
     ("towers", "shared: fewer evaluations a step"): ("≥", 4.0),
     ("towers", "shared: fewer seconds a step"): ("≥", 3.0),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from index.engine.build import raw_vectors
-from index.engine.head import Head, expected_parts
+from index.engine.head import Content, Head, expected_parts
 from index.engine.rows import LearnedSpace
 from index.errors import StaleIndexError, UnknownNameError
 from index.learned import hold_relation
@@ -195,9 +195,9 @@ def test_facets_share_what_brings_two_closer_than_chance(make_catalog: Callable[
     head = replace(head, source=only, target=only)
     facets = head.projection.project(made.points(300, seed=9)[0])
     head = replace(head, expected=expected_parts(head, facets))
-    shares = head.shares(facets[0], facets[1:50])
+    nearer = (((facets[0] - facets[1:50]) @ only) ** 2).sum(axis=1)
+    shares = head.shares(Content(facets[:1], np.ones(1, np.float32), facets[1:50]), nearer)
     names = [part.facet.name for part in head.projection.parts]
     assert set(np.flatnonzero(shares.sum(axis=0))) == {names.index("color")}
     spoke = shares.sum(axis=1) > 0
-    nearer = ((facets[0] - facets[1:50]) @ only) ** 2
-    np.testing.assert_array_equal(spoke, nearer.sum(axis=1) < head.expected.sum())
+    np.testing.assert_array_equal(spoke, nearer < head.expected.sum())

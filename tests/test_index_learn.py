@@ -15,7 +15,7 @@ from index.errors import InputError
 from index.learning.dataset import dataset_of
 from index.learning.edge_store import read_edges_of
 from index.learning.fitting import METHODS, Task
-from index.learning.learn import LearnOptions, LearnReport, forget, learn
+from index.learning.learn import LearnOptions, LearnReport, forget, head_of_maps, learn
 from index.learning.measure import MeasureOptions, measure
 
 ITEMS = 600
@@ -138,10 +138,10 @@ def test_other_methods_answer_better_than_chance(styled: Any, learned: LearnRepo
     held = pairs[1::2]
     rng = np.random.default_rng(0)
     others = np.column_stack([held[:, 0], rng.integers(0, ITEMS, len(held))])
-    apart = [
-        np.square(data.rows[some[:, 0]] @ maps.source + maps.offset - data.rows[some[:, 1]] @ maps.target).sum(axis=1)
-        for some in (held, others)
-    ]
+    head = head_of_maps(data, maps)
+    rows = head.rows_of(data.rows)
+    asked, answers = head.asked(rows), rows[:, : head.rank]
+    apart = [np.square(asked[some[:, 0]] - answers[some[:, 1]]).sum(axis=1) for some in (held, others)]
     assert np.mean(apart[0] < maps.shift) > 0.6
     assert np.mean(apart[1] < maps.shift) < np.mean(apart[0] < maps.shift) - 0.15
     assert np.mean(apart[0] < apart[1]) > 0.7

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from index.errors import InputError
-from index.learning.regression import behaviour_vectors, calibrate, fit_regression
+from index.learning.regression import calibrate, fit_regression, place_behaviour
 
 
 def songs(seed: int, count: int = 300, noise: float = 0.1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -79,8 +79,7 @@ def test_new_items_neither_crowd_nor_hide() -> None:
     behaviour = content @ rng.normal(size=(30, 24)) + 6.0 * rng.normal(size=(600, 24)) + 4.0
     behaviour = behaviour.astype(np.float32)
     known = np.arange(0, 600, 2)
-    learned = fit_regression(content[known], behaviour[known], waves=(0,))
-    raw = learned.predict(content)
+    raw = fit_regression(content[known], behaviour[known], waves=(0,)).predict(content)
     raw[known] = behaviour[known]
 
     def share_of_new(vectors: NDArray[np.float32]) -> float:
@@ -89,13 +88,24 @@ def test_new_items_neither_crowd_nor_hide() -> None:
         close[np.arange(len(known)), known] = -np.inf
         return float(np.mean(np.argsort(-close, axis=1)[:, :20] % 2))
 
-    calibrated = behaviour_vectors(learned, content, known, behaviour[known])
-    np.testing.assert_allclose(np.linalg.norm(calibrated, axis=1), 1, rtol=1e-5)
-    spread = calibrate(behaviour[known], learned.out_of_fold)
-    new = spread.apply(learned.predict(content[1::2])) - spread.known_mean
-    np.testing.assert_allclose(calibrated[1::2], new / np.linalg.norm(new, axis=1, keepdims=True), atol=1e-5)
-    assert 0.35 < share_of_new(calibrated) < 0.65
-    assert share_of_new(raw) > share_of_new(calibrated) + 0.05
+    placing = place_behaviour(content[known], behaviour[known])
+    placed = (content - placing.mean) @ placing.matrix
+    placed[known] = placing.known
+    assert 0.35 < share_of_new(placed) < 0.65
+    assert share_of_new(raw) > share_of_new(placed) + 0.05
+
+
+def test_places_keep_the_cosines_of_behaviour_vectors() -> None:
+    """Turned to their principal axes, they lie to each other as they did about their mean; the first say most."""
+    content, behaviour = songs(7)
+    placing = place_behaviour(content, behaviour)
+    centred = behaviour - behaviour.mean(axis=0)
+    np.testing.assert_allclose(placing.known @ placing.known.T, centred @ centred.T, atol=1e-2)
+    assert (np.diff(placing.known.std(axis=0)) < 0).all()
+    np.testing.assert_allclose(placing.as_new.std(axis=0), placing.known.std(axis=0), rtol=1e-3)
+    cosines = np.einsum("ij,ij->i", placing.known, (content - placing.mean) @ placing.matrix)
+    lengths = [np.linalg.norm(some, axis=1) for some in (placing.known, (content - placing.mean) @ placing.matrix)]
+    assert np.mean(cosines / lengths[0] / lengths[1]) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -112,13 +122,3 @@ def test_bad_input_is_a_plain_sentence(rows: Any, targets: Any, message: str) ->
     """What was expected, what was found."""
     with pytest.raises(InputError, match=message):
         fit_regression(rows, targets)
-
-
-def test_vectors_of_another_catalog_are_refused() -> None:
-    """Row numbers beyond the catalog, and predictions for other items."""
-    content, behaviour = songs(7, count=20)
-    learned = fit_regression(content, behaviour, waves=(0,))
-    with pytest.raises(InputError, match="20 row numbers below 20"):
-        behaviour_vectors(learned, content, np.arange(20) + 1, behaviour)
-    with pytest.raises(InputError, match="a prediction for each known vector"):
-        behaviour_vectors(learned, content, np.arange(10), behaviour[:10])

@@ -32,7 +32,7 @@ from index.engine.segments import cut
 from index.engine.spaces import FIT_ITEMS
 from index.engine.surroundings import find_surroundings
 from index.errors import NotBuiltError, StaleIndexError
-from index.learned import head_of, links_of
+from index.learned import head_of, links_of, rows_of_items
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vectors
 
@@ -181,7 +181,7 @@ def _build_facets(
     step = max(1, -(-len(keys) // FIT_ITEMS))
     projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
     projection.save(folder / PROJECTION)
-    _write_rows(catalog, folder, keys, encoders, projection.project)
+    _write_rows(catalog, folder, keys, encoders, lambda _keys, raw: projection.project(raw))
     record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
     space = Space(folder, own[0].modality, record, own)
     for relation in relations:
@@ -198,7 +198,7 @@ def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: f
     encoders = {name: held[name] for name in names}
     keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])
     (folder / PROJECTION).write_bytes(head.to_bytes())
-    _write_rows(catalog, folder, keys, encoders, head.project)
+    _write_rows(catalog, folder, keys, encoders, partial(rows_of_items, catalog, relation.name, head))
     record = SpaceRecord(len(keys), head.width, names, tuple(categories), tuple(offsets), {}, relation.name)
     own = [each.card for each in encoders.values()]
     _prepare(catalog, LearnedSpace(folder, own[0].modality, record, own), relation, recall)
@@ -210,14 +210,15 @@ def _write_rows(
     folder: Path,
     keys: NDArray[np.int64],
     encoders: Mapping[str, HeldEncoder],
-    project: Callable[[Vectors], Vectors],
+    project: Callable[[Sequence[int], Vectors], Vectors],
 ) -> None:
     with (folder / "keys.i64").open("wb") as file:
         file.write(keys.astype("<i8").tobytes())
     with (folder / "vectors.f32").open("wb") as file:
         for start in range(0, len(keys), BLOCK):
-            raw = raw_vectors(catalog, keys[start : start + BLOCK].tolist(), encoders.values())
-            file.write(project(raw).astype("<f4", copy=False).tobytes())
+            some = keys[start : start + BLOCK].tolist()
+            raw = raw_vectors(catalog, some, encoders.values())
+            file.write(project(some, raw).astype("<f4", copy=False).tobytes())
 
 
 def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from index.catalog import Catalog
 from index.engine.build import raw_vectors
-from index.engine.rows import Space
+from index.engine.rows import LearnedSpace, Space
+from index.learned import rows_of_items
 from index.relations import CandidateRule
 from index.types import Vector, Vectors
 
@@ -84,9 +85,13 @@ def read_delta(catalog: Catalog, sequence: int, space: Space) -> Delta:
     held = catalog.encoders()
     raw = raw_vectors(catalog, keys, [held[name] for name in space.record.encoders])
     present = raw.any(axis=1)
-    vectors = space.project(raw[present])
+    own = np.asarray(keys, np.int64)[present]
+    if isinstance(space, LearnedSpace):
+        vectors = rows_of_items(catalog, space.record.learned, space.head, own.tolist(), raw[present])
+    else:
+        vectors = space.project(raw[present])
     return Delta(
-        np.asarray(keys, np.int64)[present],
+        own,
         np.asarray([category for _, category in changed], object)[present],
         vectors,
         np.sort(rows[rows >= 0]),

@@ -14,8 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engine.projection import Projection
+from index.engine.sphere import Sphere
 from index.errors import StaleIndexError
 from index.types import EncoderCard, Vector, Vectors
+
+BEHAVIOUR = "behaviour"
+"""Stands among facets' names for what people did with an item, beyond what its facets tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What both sides of an answer look or sound like: projected facets.
+
+    Attributes:
+        asked: Of each of those asked about, float32, shape ``(m, d)``.
+        weights: Of those, negative for who is moved away from, float32, shape ``(m,)``.
+        answers: Of the answers, float32, shape ``(n, d)``.
+    """
+
+    asked: Vectors
+    weights: NDArray[np.float32]
+    answers: Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +43,8 @@ class Head:
 
     McAuley, Targett, Shi & van den Hengel (SIGIR 2015), eq. 3–5, with A = B and b = 0 where neither side is
     different from the other; otherwise He, Packer & McAuley (ICDM 2016), see ``index.learning.asymmetric``. A head
-    brings the facet spaces it was fitted in, so that a catalog that grows moves nothing under it.
+    brings the facet spaces it was fitted in, so that a catalog that grows moves nothing under it. One fitted to
+    behaviour vectors puts places on a sphere, see ``index.engine.sphere``; it asks the same of both sides.
 
     A projected row is ``[xB, ‖xB‖²]``, followed by ``a = xA + b`` when the maps differ; the question to it is
     ``[2a, −1]``, followed by zeros: their product is ``‖aᵢ‖² − ‖aᵢ − xⱼB‖²``, so ordinary search serves it.
@@ -36,6 +56,7 @@ class Head:
         offset: b, float32, shape ``(K,)``.
         shift: c: the squared distance at which a link is as likely as not.
         expected: Each facet's part of the squared distance of two items at random. float32, shape ``(facets,)``.
+        sphere: On which places lie, if they do.
     """
 
     projection: Projection
@@ -44,6 +65,7 @@ class Head:
     offset: NDArray[np.float32]
     shift: float
     expected: NDArray[np.float32]
+    sphere: Sphere | None = None
 
     @property
     def rank(self) -> int:
@@ -73,12 +95,15 @@ class Head:
 
     def rows_of(self, facets: Vectors) -> Vectors:
         """Rows of items whose facets are projected already: float32, ``(n, d)`` → ``(n, width)``."""
-        found = np.empty((len(facets), self.width), np.float32)
-        found[:, : self.rank] = facets @ self.target
-        found[:, self.rank] = np.einsum("ij,ij->i", found[:, : self.rank], found[:, : self.rank])
-        if not self.symmetric:
-            found[:, self.rank + 1 :] = facets @ self.source + self.offset
-        return found
+        if self.sphere:
+            centred: Vectors = facets - self.sphere.mean
+            return self.rows_at(self.sphere.on(centred @ self.target))
+        rows = self.rows_at(facets @ self.target)
+        return rows if self.symmetric else np.hstack([rows, facets @ self.source + self.offset])
+
+    def rows_at(self, places: Vectors) -> Vectors:
+        """Rows of items by where they stand as answers: float32, ``(n, K)`` → ``(n, K + 1)``."""
+        return np.column_stack([places, np.einsum("ij,ij->i", places, places)])
 
     def asked(self, rows: Vectors) -> Vectors:
         """Where rows stand when they are asked about, xA + b: float32, ``(…, width)`` → ``(…, K)``."""
@@ -97,6 +122,8 @@ class Head:
         if not (weights > 0).any():
             return np.zeros(self.width, np.float32)
         combined = blend(rows, weights)
+        if self.sphere:
+            combined[: self.rank] = self.sphere.on(combined[None, : self.rank])[0]
         combined[self.rank] = combined[: self.rank] @ combined[: self.rank]
         return np.asarray(combined, np.float32)
 
@@ -121,28 +148,50 @@ class Head:
         squared = np.einsum("ij,ij->i", place, place) - products
         return np.asarray(np.exp(-np.logaddexp(0.0, np.maximum(squared, 0.0) - self.shift)), np.float32)
 
-    def shares(self, asked: Vectors, answers: Vectors) -> NDArray[np.float64]:
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What shares are of: the facets by name and, on a sphere, ``BEHAVIOUR``."""
+        names = tuple(part.facet.name for part in self.projection.parts)
+        return (*names, BEHAVIOUR) if self.sphere else names
+
+    def shares(self, content: Content, squared: NDArray[np.float32]) -> NDArray[np.float64]:
         """How much each facet brought two items closer than items at random are.
 
         The squared distance ``‖δ‖²``, ``δ = xᵢA + b − xⱼB``, is a sum over facets of ``δ·δ_facet`` (and of ``δ·b``);
-        a facet's share is how far its part stays below what is expected, over the sum of all that do.
+        a facet's share is how far its part stays below what is expected, over the sum of all that do. On a sphere, δ
+        is between the places that content predicts, and behaviour's part is how much closer the two are than that.
 
         Args:
-            asked: Facets, projected, of one item: float32, shape ``(d,)``.
-            answers: Of the others: float32, shape ``(n, d)``.
+            content: Of both sides.
+            squared: Squared distances of the answers from who is asked about, as served, float32, shape ``(n,)``.
 
         Returns:
-            float64, shape ``(n, facets)``; rows sum to 1, or are 0 when no facet speaks for it.
+            float64, shape ``(n, reasons)``; rows sum to 1, or are 0 when nothing speaks for it.
         """
-        whole = asked @ self.source + self.offset - answers @ self.target
-        gains = np.empty((len(answers), len(self.projection.parts)))
-        for at, part in enumerate(self.projection.parts):
-            own = asked[part.own] @ self.source[part.own] - answers[:, part.own] @ self.target[part.own]
-            gains[:, at] = self.expected[at] - np.einsum("ij,ij->i", whole, own)
-        gains = np.maximum(gains, 0.0)
+        each = self.pieces(content.asked, self.source)
+        asked = blend(each.reshape(len(each), -1), content.weights).reshape(each.shape[1:])
+        if self.sphere:
+            asked *= self.sphere.radius / max(float(np.linalg.norm(asked.sum(axis=0))), 1e-12)
+        own = asked - self.pieces(content.answers, self.target)
+        whole = own.sum(axis=1) + self.offset
+        gains = self.expected - np.einsum("ik,ipk->ip", whole, own)
+        if self.sphere:
+            beyond = np.einsum("ik,ik->i", whole, whole) - squared
+            beyond[beyond < 1e-4 * self.sphere.radius**2] = 0  # new items: no more than rounding
+            gains = np.column_stack([gains, beyond])
+        gains = np.maximum(gains, 0.0).astype(np.float64)
         totals = gains.sum(axis=1, keepdims=True)
         shares: NDArray[np.float64] = np.divide(gains, totals, out=np.zeros_like(gains), where=totals > 0)
         return shares
+
+    def pieces(self, facets: Vectors, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What each facet adds to where items stand, without the offset: float32, ``(n, d)`` → ``(n, facets, K)``."""
+        centred = facets - self.sphere.mean if self.sphere else facets
+        each = np.stack([centred[:, part.own] @ matrix[part.own] for part in self.projection.parts], axis=1)
+        if self.sphere:
+            lengths = np.linalg.norm(each.sum(axis=1), axis=1)
+            each *= (self.sphere.radius / np.maximum(lengths, 1e-12))[:, None, None].astype(np.float32)
+        return each
 
     def to_bytes(self) -> bytes:
         """As ``.npz``, for the database."""
@@ -166,6 +215,8 @@ class Head:
             "shift": np.float64(self.shift),
             "expected": self.expected,
         }
+        if self.sphere:
+            own |= {"mean": self.sphere.mean, "radius": np.float64(self.sphere.radius)}
         return {**self.projection.arrays(), **{f"head.{name}": np.asarray(array) for name, array in own.items()}}
 
     @classmethod
@@ -179,10 +230,13 @@ class Head:
             with np.load(io.BytesIO(file) if isinstance(file, bytes) else file) as arrays:
                 projection = Projection.of_arrays(arrays, cards)
                 own = [arrays[f"head.{name}"] for name in ("source", "target", "offset", "shift", "expected")]
+                sphere = None
+                if "head.radius" in arrays:
+                    sphere = Sphere(arrays["head.mean"], float(arrays["head.radius"]))
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             where = "a learned relation" if isinstance(file, bytes) else file
             raise StaleIndexError(f"{where} cannot be read ({error}); learn it anew with: simkin learn") from None
-        return cls(projection, own[0], own[1], own[2], float(own[3]), own[4])
+        return cls(projection, own[0], own[1], own[2], float(own[3]), own[4], sphere)
 
 
 def blend(rows: Vectors, weights: NDArray[np.float32]) -> Vector:
@@ -211,13 +265,6 @@ def expected_parts(head: Head, facets: Vectors, seed: int = 0) -> NDArray[np.flo
     """
     rng = np.random.default_rng(seed)
     left, right = rng.integers(0, len(facets), (2, 4096))
-    whole = facets[left] @ head.source + head.offset - facets[right] @ head.target
-    parts = [
-        np.einsum(
-            "ij,ij->i",
-            whole,
-            facets[left][:, part.own] @ head.source[part.own] - facets[right][:, part.own] @ head.target[part.own],
-        ).mean()
-        for part in head.projection.parts
-    ]
-    return np.asarray(parts, np.float32)
+    own = head.pieces(facets[left], head.source) - head.pieces(facets[right], head.target)
+    whole = own.sum(axis=1) + head.offset
+    return np.asarray(np.einsum("ik,ipk->p", whole, own) / len(own), np.float32)

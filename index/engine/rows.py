@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.engine.ann import Metric, Trees
-from index.engine.head import Head
+from index.engine.head import Content, Head
 from index.engine.projection import Projection
 from index.engine.segments import Segment, cut
 from index.engine.spaces import unit_rows
 from index.errors import StaleIndexError
 from index.relations import Relation
-from index.types import EncoderCard, Facet, Modality, Vector, Vectors
+from index.types import EncoderCard, Modality, Vector, Vectors
 
 REDUCER = "reducer.f32"
 REDUCED = "reduced.f32"
@@ -208,15 +208,18 @@ class Space:
         weighted = np.sqrt(self.facet_weights(relation))[:, None] * self.reducer(relation.name)
         return weighted, weighted
 
-    def shares(self, relation: Relation, asked: Vector, answers: Vectors) -> tuple[list[Facet], NDArray[np.float64]]:
+    def shares(
+        self, relation: Relation, asked: Vector, answers: Vectors, content: Content | None = None
+    ) -> tuple[Sequence[str], NDArray[np.float64]]:
         """Each facet's share of each score; facets that speak against it count as none.
 
         Args:
-            asked: Facets of whoever is asked about, float32, shape ``(d,)``.
-            answers: Facets of the answers, float32, shape ``(n, d)``.
+            asked: Whoever is asked about, as a row: float32, shape ``(dim,)``.
+            answers: The answers, as rows: float32, shape ``(n, dim)``.
+            content: Facets of both, which the rows of a learned relation no longer tell.
 
         Returns:
-            The facets that the relation compares, and their shares: float64, shape ``(n, facets)``.
+            Names of the facets that the relation compares, and their shares: float64, shape ``(n, facets)``.
         """
         each = relation.weights_of(self.projection.facets)
         parts = [part for part in self.projection.parts if each[part.facet.name] > 0]
@@ -224,7 +227,7 @@ class Space:
         sums = np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1).astype(np.float64)
         sums = np.maximum(sums, 0.0)
         totals = sums.sum(axis=1, keepdims=True)
-        return [part.facet for part in parts], np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+        return [part.facet.name for part in parts], np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 
 class LearnedSpace(Space):
@@ -280,9 +283,13 @@ class LearnedSpace(Space):
         of_asked[own if self.head.symmetric else own + self.head.rank + 1, own] = 1
         return of_rows, of_asked
 
-    def shares(self, relation: Relation, asked: Vector, answers: Vectors) -> tuple[list[Facet], NDArray[np.float64]]:
+    def shares(
+        self, relation: Relation, asked: Vector, answers: Vectors, content: Content | None = None
+    ) -> tuple[Sequence[str], NDArray[np.float64]]:
         """As ``Head.shares``."""
-        return list(self.projection.facets), self.head.shares(asked, answers)
+        assert content is not None
+        apart = self.head.asked(asked) - answers[:, : self.head.rank]
+        return self.head.reasons, self.head.shares(content, np.einsum("ij,ij->i", apart, apart))
 
 
 def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

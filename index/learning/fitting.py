@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.spaces import unit_rows
+from index.engine.sphere import Sphere
+from index.errors import InputError
 from index.learning.asymmetric import fit_asymmetric
 from index.learning.diagonal import fit_diagonal
-from index.learning.lowrank import Trial, fit_low_rank
+from index.learning.lowrank import RIDGES, Trial, fit_low_rank
 from index.learning.negatives import random_negatives
-from index.learning.regression import fit_regression
+from index.learning.regression import Placing, place_behaviour
 from index.learning.splits import Pairs
+from index.learning.targets import Known, Targets, cooccurrence
 from index.learning.triplets import fit_triplets
 from index.types import Vectors
 
 SAME_CATEGORY = 0.5
 """Share of the negatives drawn from the right answer's own category, where there are categories: told from them
 alone, a relation would learn the categories."""
+
+LEAST_KNOWN = 10
+"""Items with behaviour that a regression needs."""
+
+HELD_OUT = 10
+"""One in so many links is held out where no validation is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Maps:
         offset: b, float32, shape ``(K,)``.
         shift: c.
         tried: Fits that this one was chosen from by validation; empty where there is nothing to choose.
+        sphere: On which places lie, after these maps, if they do.
+        known: Places on it of rows whose behaviour is known.
     """
 
     source: NDArray[np.float32]
@@ -40,6 +52,8 @@ class Maps:
     offset: NDArray[np.float32]
     shift: float
     tried: tuple[Trial, ...]
+    sphere: Sphere | None = None
+    known: Known | None = None
 
     @property
     def rank(self) -> int:
@@ -60,6 +74,7 @@ class Task:
         ranks: Dimensions to choose from.
         ridges: Regularisations to choose from.
         seed: Of all that is random.
+        targets: Where behaviour vectors come from; see ``regression``.
     """
 
     rows: Vectors
@@ -70,6 +85,7 @@ class Task:
     ranks: Sequence[int]
     ridges: Sequence[float]
     seed: int
+    targets: Targets = cooccurrence
 
     @property
     def same_category(self) -> float:
@@ -113,20 +129,54 @@ def triplets(task: Task) -> Maps:
         task.rows, task.pairs, weights=task.weights, validation=task.validation, categories=task.categories,
         rank=max(task.ranks), seed=task.seed,
     ).matrix  # fmt: skip
-    scale, shift = log_odds(task.rows @ matrix, task.pairs, task.seed)
-    return _symmetric((matrix * np.sqrt(scale)).astype(np.float32), shift, ())
+    odds = log_odds(task.rows @ matrix, task.pairs, task.seed)
+    return _symmetric((matrix * np.sqrt(odds.scale)).astype(np.float32), odds.shift, ())
 
 
 def regression(task: Task) -> Maps:
-    """``index.learning.regression.fit_regression`` from content to vectors of co-occurrence, at the largest rank.
+    """``index.learning.regression.place_behaviour`` from content to behaviour vectors.
 
-    The targets are those that Item2Vec approaches: the truncated SVD of the positive pointwise mutual information
-    of linked items (Levy & Goldberg, NIPS 2014, section 4), each half of a singular value on either side.
+    Dimensions are chosen, and how the odds of a link fall with distance is fitted, by links that no behaviour vector
+    has seen: the task's validation, or a tenth. There known items are as new as those of the catalog are: they count
+    at their predicted place in the share that items without behaviour have.
+
+    Raises:
+        InputError: Too few items with behaviour, or as ``place_behaviour``.
     """
-    linked, vectors = cooccurrence(task.pairs, task.weights, len(task.rows), max(task.ranks))
-    learned = fit_regression(task.rows[linked], vectors, waves=(0,), seed=task.seed)
-    scale, shift = log_odds(task.rows @ learned.matrix, task.pairs, task.seed)
-    return _symmetric((learned.matrix * np.sqrt(scale)).astype(np.float32), shift, ())
+    rng = np.random.default_rng(task.seed)
+    held, inner = task.validation, task
+    if held is None:
+        side = rng.permutation(len(task.pairs)) < len(task.pairs) // HELD_OUT
+        held = task.pairs[side]
+        inner = replace(task, pairs=task.pairs[~side], weights=task.weights[~side])
+    known, placing = _placed(inner)
+    new = rng.random(len(known.rows)) < 1 - len(known.rows) / len(task.rows)
+    chosen = np.where(new[:, None], placing.as_new, placing.known)
+    predicted = (task.rows - placing.mean) @ placing.matrix
+    predicted[known.rows] = chosen
+    most = predicted.shape[1]
+    found = {}
+    for rank in sorted({min(rank, most) for rank in task.ranks}):
+        points = unit_rows(predicted[:, :rank])
+        found[rank] = log_odds(points, held if len(held) else task.pairs, task.seed)
+    if inner is not task:
+        known, placing = _placed(task)
+    tried = tuple(Trial(rank, RIDGES[0], 1, fit.loss, fit.accuracy) for rank, fit in found.items())
+    rank = min(tried, key=lambda trial: trial.loss).rank
+    sphere = Sphere(placing.mean, float(np.sqrt(found[rank].scale)))
+    places = sphere.on(placing.known[:, :rank])
+    maps = _symmetric(placing.matrix[:, :rank], found[rank].shift, tried)
+    return replace(maps, sphere=sphere, known=Known(known.rows, places))
+
+
+def _placed(task: Task) -> tuple[Known, Placing]:
+    known = task.targets(task.pairs, task.weights, max(task.ranks), task.seed)
+    if len(known.rows) < LEAST_KNOWN:
+        raise InputError(
+            f"behaviour is known of {len(known.rows)} items with vectors in this catalog; at least {LEAST_KNOWN} are "
+            "needed to learn how content tells it"
+        )
+    return known, place_behaviour(task.rows[known.rows], known.vectors, seed=task.seed)
 
 
 METHODS: Mapping[str, Fit] = {
@@ -139,37 +189,24 @@ METHODS: Mapping[str, Fit] = {
 """As typed after ``--method``."""
 
 
-def cooccurrence(
-    pairs: Pairs, weights: NDArray[np.float32], count: int, rank: int
-) -> tuple[NDArray[np.int64], Vectors]:
-    """Vectors of items by what they are linked with.
+@dataclass(frozen=True, slots=True)
+class LogOdds:
+    """P(link) = 1 / (1 + exp(a·d² − c)), fitted to distances.
 
-    Args:
-        pairs: int64, shape ``(m, 2)``; direction plays no part.
-        weights: float32, shape ``(m,)``.
-        count: Number of rows.
-        rank: Dimensions, fewer where fewer items are linked.
-
-    Returns:
-        The rows that have links, int64 ascending, shape ``(l,)``, and their vectors, float32, shape ``(l, K)``.
+    Attributes:
+        scale: a, above 0.
+        shift: c.
+        loss: Mean negative log-likelihood of the links and negatives; log 2 for a coin.
+        accuracy: Share of them on the right side of P = .5.
     """
-    from scipy.sparse import csr_matrix, diags_array
-    from scipy.sparse.linalg import svds
 
-    linked, ends = np.unique(pairs, return_inverse=True)
-    ends = ends.reshape(pairs.shape)
-    size = len(linked)
-    both = csr_matrix((np.tile(weights, 2), np.hstack([ends.T, ends[:, ::-1].T])), shape=(size, size), dtype=float)
-    degrees = np.asarray(both.sum(axis=1)).ravel()
-    lift = (diags_array(1 / degrees) @ both @ diags_array(1 / degrees)) * degrees.sum()
-    lift.data = np.log(np.maximum(lift.data, 1.0))  # positive mutual information; what never meets counts as none
-    dims = min(rank, size - 2)
-    values, axes = np.linalg.eigh(lift.toarray()) if size <= 4 * dims else svds(lift, dims, random_state=0)[1::-1]
-    order = np.argsort(-np.abs(values))[:dims]
-    return linked, np.asarray(axes[:, order] * np.sqrt(np.abs(values[order])), np.float32)
+    scale: float
+    shift: float
+    loss: float
+    accuracy: float
 
 
-def log_odds(points: Vectors, pairs: Pairs, seed: int, most: int = 20_000) -> tuple[float, float]:
+def log_odds(points: Vectors, pairs: Pairs, seed: int, most: int = 20_000) -> LogOdds:
     """Fit P(link) = 1 / (1 + exp(a·d² − c)) to distances, as Platt (1999) fits a sigmoid to scores.
 
     Args:
@@ -177,9 +214,6 @@ def log_odds(points: Vectors, pairs: Pairs, seed: int, most: int = 20_000) -> tu
         pairs: Linked, int64, shape ``(m, 2)``; as many others are drawn as negatives.
         seed: Of what is drawn.
         most: Pairs looked at.
-
-    Returns:
-        a, above 0, and c.
     """
     from scipy.optimize import minimize
     from scipy.special import expit, log_expit
@@ -199,8 +233,10 @@ def log_odds(points: Vectors, pairs: Pairs, seed: int, most: int = 20_000) -> tu
         gradient = np.array([-(slope * scale * squared / unit).mean(), slope.mean()])
         return -float(log_expit(margins).mean()), gradient
 
-    best = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-10, 10), (None, None)]).x
-    return float(np.exp(best[0]) / unit), float(best[1])
+    best = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-10, 10), (None, None)])
+    scale, shift = float(np.exp(best.x[0]) / unit), float(best.x[1])
+    accuracy = float(((shift - scale * squared > 0) == (signs > 0)).mean())
+    return LogOdds(scale, shift, float(best.fun), accuracy)
 
 
 def _symmetric(matrix: NDArray[np.float32], shift: float, tried: tuple[Trial, ...]) -> Maps:

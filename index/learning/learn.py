@@ -17,7 +17,7 @@ from index.catalog import Catalog
 from index.engine.build import build_if_needed
 from index.engine.head import Head, expected_parts
 from index.errors import InputError, UnknownNameError
-from index.learned import hold_relation, hold_rerank
+from index.learned import Behaviour, hold_relation, hold_rerank
 from index.learning.dataset import Dataset, dataset_of
 from index.learning.edge_store import read_edges_of, write_edges
 from index.learning.edges import EdgeArrays, Reading
@@ -29,6 +29,7 @@ from index.learning.pairing import Pairing
 from index.learning.resolve import ResolveReport, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
 from index.learning.splits import Pairs, cold_split, warm_split
+from index.learning.targets import Targets, targets_of
 from index.relations import RELATIONS, CandidateRule, Relation, Rerank
 
 ALWAYS_THERE = "similar"
@@ -50,6 +51,7 @@ class LearnOptions:
         format: Of the edges, one of ``index.learning.formats.FORMATS``; empty: told from the file.
         method: A key of ``index.learning.fitting.METHODS``. With ``asymmetric``, what goes with a camera is a case,
             but a case is not asked for a camera.
+        targets: With ``regression``, where behaviour vectors come from, a key of ``index.learning.targets.TARGETS``.
         rule: Who may answer; ``None`` takes that of the built-in relation of this name, or follows the edges.
         ranks: Dimensions to choose from.
         pairing: How pairs are made of baskets, sessions and playlists.
@@ -61,6 +63,7 @@ class LearnOptions:
     relation: str
     format: str = ""
     method: str = "low-rank"
+    targets: str = "cooccurrence"
     rule: CandidateRule | None = None
     ranks: tuple[int, ...] = RANKS
     pairing: Pairing = field(default_factory=Pairing)
@@ -154,17 +157,21 @@ def learn(
         edges, reading, resolved = _edges(catalog, source, options)
         data = dataset_of(catalog, edges)
         rule = options.rule or _rule_of(options.relation, data)
-        gate, rank, ridge = _judged(data, rule, options, on_progress)
+        targets = targets_of(options.targets)
+        gate, rank, ridge = _judged(data, rule, targets, options, on_progress)
         saved = gate.passed or options.force
         if saved:
             on_progress("fitting all edges")
-            head = _head(data, _fit(data, data.edges.pairs, None, (rank,), (ridge,), options), options.seed)
+            maps = _fit(data, data.edges.pairs, None, (rank,), (ridge,), targets, options)
+            head = head_of_maps(data, maps)
+            head = replace(head, expected=expected_parts(head, data.rows, options.seed))
+            behaviour = Behaviour(data.keys[maps.known.rows], maps.known.vectors) if maps.known else None
             why = f"Learned from {len(data.edges.pairs):,} links; {gate.sentence}."
             relation = Relation(options.relation, {}, rule, (data.modality,), why, head.digest)
             report = {"gate": gate.to_json(), "forced": options.force and not gate.passed}
             with catalog.connection:
                 write_edges(catalog.connection, options.relation, edges)
-                hold_relation(catalog, relation, data.encoders, head, json.dumps(report))
+                hold_relation(catalog, relation, data.encoders, head, json.dumps(report), behaviour)
                 if options.rerank is not None:
                     hold_rerank(catalog, options.relation, options.rerank)
             on_progress("building")
@@ -225,7 +232,11 @@ def _rule_of(name: str, data: Dataset) -> CandidateRule:
 
 
 def _judged(
-    data: Dataset, rule: CandidateRule, options: LearnOptions, on_progress: Callable[[str], None]
+    data: Dataset,
+    rule: CandidateRule,
+    targets: Targets,
+    options: LearnOptions,
+    on_progress: Callable[[str], None],
 ) -> tuple[GateResult, int, float]:
     """Fit on the training edges of two splits, and judge on the others; also the rank and ridge chosen."""
     splits = [
@@ -234,20 +245,21 @@ def _judged(
     ]
     ranks = options.ranks
     losses: dict[float, float] = {}
+    done: dict[str, Maps] = {}
     for split in splits:
         on_progress(f"choosing on the {split.kind} split")
-        tried = _fit(data, split.train, split.validation, ranks, RIDGES, options).tried
-        if not tried:  # this method has nothing to choose
-            break
-        ranks = (min(tried, key=lambda trial: trial.loss).rank,)
-        for trial in tried:
-            if trial.rank == ranks[0]:
+        done[split.kind] = maps = _fit(data, split.train, split.validation, ranks, RIDGES, targets, options)
+        ranks = (maps.rank,) if maps.tried else ranks
+        for trial in maps.tried:
+            if trial.rank == maps.rank:
                 losses[trial.ridge] = losses.get(trial.ridge, 0.0) + trial.loss
     ridge = min(losses, key=losses.__getitem__) if losses else RIDGES[0]
     trials = []
     for split in splits:
-        on_progress(f"fitting the {split.kind} split")
-        maps = _fit(data, split.train, split.validation, ranks, (ridge,), options)
+        maps = done[split.kind]
+        if len(losses) > 1:
+            on_progress(f"fitting the {split.kind} split")
+            maps = _fit(data, split.train, split.validation, ranks, (ridge,), targets, options)
         contenders = (_learned(data, maps), _unlearned(data, options.relation))
         trials.append(Trial(split, *(under_rule(one, rule, data.categories) for one in contenders)))
     on_progress("judging")
@@ -261,6 +273,7 @@ def _fit(
     validation: Pairs | None,
     ranks: Sequence[int],
     ridges: Sequence[float],
+    targets: Targets,
     options: LearnOptions,
 ) -> Maps:
     known = bool((data.categories >= 0).any())
@@ -274,6 +287,7 @@ def _fit(
         ranks=tuple(rank for rank in ranks if rank <= most) or (most,),
         ridges=ridges,
         seed=options.seed,
+        targets=targets,
     )
     return METHODS[options.method](task)
 
@@ -288,9 +302,12 @@ def _weights(data: Dataset, pairs: Pairs) -> NDArray[np.float32]:
 
 
 def _learned(data: Dataset, maps: Maps) -> Contender:
-    sources = data.rows @ maps.source + maps.offset
-    targets = data.rows @ maps.target
-    return Contender("learned", link_scorer(sources, targets, maps.shift), threshold=0.0)
+    """As it would be served: known items stand where their behaviour in the training edges puts them."""
+    head = head_of_maps(data, maps)
+    rows = head.rows_of(data.rows)
+    if maps.known is not None:
+        rows[maps.known.rows] = head.rows_at(maps.known.vectors)
+    return Contender("learned", link_scorer(head.asked(rows), rows[:, : head.rank], head.shift), threshold=0.0)
 
 
 def _unlearned(data: Dataset, name: str) -> Contender:
@@ -305,7 +322,7 @@ def _unlearned(data: Dataset, name: str) -> Contender:
     return Contender(plain.name, cosine_scorer(data.rows * np.sqrt(weights)))
 
 
-def _head(data: Dataset, maps: Maps, seed: int) -> Head:
+def head_of_maps(data: Dataset, maps: Maps) -> Head:
+    """What serves fitted maps, yet without what is expected of its facets."""
     nothing = np.zeros(len(data.projection.parts), np.float32)
-    head = Head(data.projection, maps.source, maps.target, maps.offset, maps.shift, nothing)
-    return replace(head, expected=expected_parts(head, data.rows, seed))
+    return Head(data.projection, maps.source, maps.target, maps.offset, maps.shift, nothing, maps.sphere)

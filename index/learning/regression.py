@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from index.engine.spaces import unit_rows
 from index.errors import InputError
 from index.learning.checks import checked_rows
 from index.types import Vectors
@@ -152,35 +151,52 @@ def calibrate(known: ArrayLike, out_of_fold: ArrayLike) -> Calibration:
     )
 
 
-def behaviour_vectors(learned: ContentMap, rows: ArrayLike, known_rows: ArrayLike, known_vectors: ArrayLike) -> Vectors:
-    """One vector for each item: its behaviour where that is known, else the calibrated prediction.
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Content and behaviour in one space, in which neither crowds the other out: see ``index.engine.sphere``.
 
-    Known vectors are taken off their mean, as predictions are, and all are scaled to unit length, for cosines.
+    What counts is the direction of points from 0. Dimensions are principal axes of the behaviour vectors, so that
+    the first ones, without the rest, are the best space of fewer dimensions.
+
+    Attributes:
+        matrix: From content less ``mean`` to points, float32, shape ``(d, K)``.
+        mean: Of the content of items with known behaviour, float32, shape ``(d,)``.
+        known: Where those items are by their behaviour, float32, shape ``(m, K)``.
+        as_new: Where fits without them put them by their content, likewise: what new items are like.
+        explained: Share of the behaviour vectors' variance that is predicted for items left out, at most 1.
+    """
+
+    matrix: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    known: Vectors
+    as_new: Vectors
+    explained: float
+
+
+def place_behaviour(rows: ArrayLike, vectors: ArrayLike, *, seed: int = 0) -> Placing:
+    """Bring content and behaviour vectors into one space, by a straight fit and its calibration.
 
     Args:
-        learned: From `fit_regression` on the known items, in the order of ``known_vectors``.
-        rows: Content of all items, shape ``(n, d)``.
-        known_rows: Which of them have known behaviour, row numbers, shape ``(m,)``.
-        known_vectors: Their behaviour vectors, shape ``(m, K)``.
-
-    Returns:
-        float32, shape ``(n, K)``, rows of unit length.
+        rows: Content of items with known behaviour, shape ``(m, d)``.
+        vectors: Their behaviour vectors, shape ``(m, K)``.
+        seed: Of the folds.
 
     Raises:
-        InputError: Shapes that do not fit each other, or numbers that are not finite.
+        InputError: As ``fit_regression`` and ``calibrate``.
     """
-    content, vectors = checked_rows(rows), checked_rows(known_vectors, what="known vectors")
-    places = np.asarray(known_rows)
-    if (
-        places.shape != (len(vectors),)
-        or places.dtype.kind not in "iu"
-        or not (places.min() >= 0 and places.max() < len(content))
-    ):
-        raise InputError(f"expected {len(vectors)} row numbers below {len(content)}, one for each known vector")
-    calibration = calibrate(vectors, learned.out_of_fold)
-    mixed = calibration.apply(learned.predict(content))
-    mixed[places] = vectors
-    return unit_rows(mixed - calibration.known_mean)
+    content, wanted = checked_rows(rows), checked_rows(vectors, what="behaviour vectors")
+    centred = wanted - wanted.mean(axis=0, dtype=np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    known = np.asarray(centred @ axes[:, ::-1], np.float32)
+    learned = fit_regression(content, known, waves=(0,), seed=seed)
+    calibration = calibrate(known, learned.out_of_fold)
+    return Placing(
+        matrix=learned.matrix * calibration.scale,
+        mean=learned.mean,
+        known=known,
+        as_new=calibration.apply(learned.out_of_fold),
+        explained=learned.explained,
+    )
 
 
 def _inputs(centred: Vectors, waves: NDArray[np.float32], phases: NDArray[np.float32]) -> Vectors:
