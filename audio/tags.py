@@ -17,8 +17,9 @@ def read_tags(path: Path) -> dict[str, str | int]:
         path: Any file.
 
     Returns:
-        Those of ``title``, ``artist``, ``album``, ``genre`` (text), ``year``, ``track`` and ``duration``
-        (whole numbers; seconds, rounded) that are there. Empty for a file that is damaged, missing or no sound file.
+        Those of ``title``, ``artist``, ``album``, ``genre`` (text), ``year``, ``track``, ``bpm`` and ``duration``
+        (whole numbers; beats a minute and seconds rounded) that are there. Empty for a file that is damaged, missing or
+        no sound file.
     """
     try:
         with path.open("rb") as file:
@@ -42,6 +43,9 @@ def _facts(opened: mutagen.FileType) -> dict[str, str | int]:
     track = re.match(r"\d+", _first(opened, "tracknumber"))
     if track:
         facts["track"] = int(track[0])
+    beats = re.match(r"\d+(\.\d+)?", _first(opened, "bpm"))
+    if beats and float(beats[0]) > 0:  # programs that find none write 0
+        facts["bpm"] = round(float(beats[0]))
     length = getattr(opened.info, "length", 0)
     if length and length > 0:
         facts["duration"] = round(length)

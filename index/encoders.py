@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from index.errors import InputError, MissingExtraError, UnknownNameError
+from index.errors import InputError, MediaError, MissingExtraError, UnknownNameError
 from index.model_cache import converted_file, hub_file
-from index.types import Attribute, Encoder, EncoderCard, Modality
+from index.types import Attribute, Encoder, EncoderCard, Modality, Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import numpy as np
@@ -259,3 +263,31 @@ def tags_of(path: Path, modality: Modality) -> dict[str, Attribute]:
     from audio.tags import read_tags
 
     return {name: value for name, value in read_tags(path).items() if value is not None}
+
+
+IMPRESSIONS = {"tempo": "builtin-audio", "energy": "builtin-audio"}
+"""What can be estimated of a song without opening it, and from which encoder's vectors."""
+
+
+def impression_of(name: str, vectors: Vectors) -> NDArray[np.float64]:
+    """Estimate one of ``IMPRESSIONS`` from vectors of its encoder: see ``audio.impression``.
+
+    Args:
+        vectors: float32, shape ``(n, dim)``.
+
+    Returns:
+        float64, shape ``(n,)``; not a number where it cannot be told.
+    """
+    from audio.impression import energy, tempo
+
+    return {"tempo": tempo, "energy": energy}[name](vectors)
+
+
+def seconds_of(path: Path) -> float | None:
+    """Length of a sound file as its header has it; ``None`` when it cannot be opened."""
+    from audio.decode import read_windows
+
+    try:
+        return read_windows(path, 8000, lambda _: ()).seconds
+    except MediaError:
+        return None

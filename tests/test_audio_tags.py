@@ -41,6 +41,13 @@ def test_tags_are_read(name: str, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["song.mp3", "song.ogg", "song.flac"])
+@pytest.mark.parametrize(("told", "read"), [("127.6", 128), ("90", 90), ("0", None), ("fast", None)])
+def test_beats_a_minute_are_read(name: str, told: str, read: int | None, tmp_path: Path) -> None:
+    """Programs that find none write 0."""
+    assert read_tags(tagged(tmp_path / name, bpm=told)).get("bpm") == read
+
+
 def test_absent_tags_are_left_out(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "plain.wav", np.zeros(44_100, np.float32), 44_100)
     assert read_tags(tmp_path / "plain.wav") == {"duration": 1}

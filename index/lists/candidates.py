@@ -70,3 +70,23 @@ class Candidates:
         products = np.concatenate([found.scores, products])
         best = np.lexsort((keys, -products))[:count]
         return keys[best], space.scores(row, products[best])
+
+    def between(self, ends: Sequence[int], places: int, count: int, most: int) -> list[int]:
+        """Items around both ends of a way and around places between them, which are weighted combinations.
+
+        Args:
+            ends: Database keys of two items.
+            places: How many places, both ends among them.
+            count: Items around each.
+            most: So many at most are returned.
+
+        Returns:
+            Database keys, those closest to any of the places first, without the ends.
+        """
+        vectors = self.places.vectors(ends)
+        lists = []
+        for share in np.linspace(0, 1, places):
+            row = self.places.space.combine(vectors, np.asarray([1 - share, share], np.float32))
+            lists.append(self.around(row, count, ends)[0].tolist())
+        ranked = (some[rank] for rank in range(count) for some in lists if rank < len(some))
+        return list(dict.fromkeys(ranked))[:most]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
 from index.catalog import storage_errors
-from index.engine.search import Restriction, Searcher
 from index.errors import InputError
+from index.lists.candidates import Candidates
 from index.recommender import Recommender
 
 QUESTIONS = 16
@@ -145,26 +145,7 @@ def scores_from(
 
 def _pool(places: Places, ends: list[int], count: int) -> list[int]:
     """Database keys of both ends, then of items around them and between, no two of them near-duplicates."""
-    space, delta = places.space, places.delta
-    searcher = Searcher(space, places.relation)
-    own = space.rows_of(np.asarray(ends, np.int64))
-    mask = None
-    if len(delta.masked):
-        mask = np.ones(space.record.count, bool)
-        mask[delta.masked] = False
-    restriction = Restriction(None, mask, np.unique(own[own >= 0]))
-    vectors = places.vectors(ends)
-    lists: list[list[int]] = []
-    for share in np.linspace(0, 1, QUESTIONS):
-        asked = space.combine(vectors, np.asarray([1 - share, share], np.float32))
-        found = searcher.search(asked, count, restriction)
-        question = space.question(places.relation, asked)
-        beside, products, _ = delta.search(question, "any", None, None, ends)
-        keys = np.concatenate([space.keys[found.rows], beside])
-        order = np.lexsort((keys, -np.concatenate([found.scores, products])))
-        lists.append(keys[order][:count].tolist())
-    ranked = (some[rank] for rank in range(count) for some in lists if rank < len(some))
-    listed = [*ends, *list(dict.fromkeys(ranked))[: POOL - len(ends)]]
+    listed = [*ends, *Candidates(places).between(ends, QUESTIONS, count, POOL - len(ends))]
     first = places.repeats(listed, len(ends))
     return [key for at, key in enumerate(listed) if first[at] == at]
 

@@ -17,6 +17,7 @@ VERBS = {
     "embed": "embed",
     "score": "score",
     "complete": "complete",
+    "playlist": "playlist",
     "path": "path",
     "clusters": "clusters",
     "map": "map",
