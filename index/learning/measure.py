@@ -14,17 +14,19 @@ from index.engine.build import cards
 from index.engine.generations import Generation, open_generation
 from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError, UnknownNameError
+from index.learned import links_of
 from index.learning.baselines import baselines
 from index.learning.dataset import categories_of
 from index.learning.edge_store import read_edges_of
 from index.learning.evaluate import EdgeTruth, Evaluation, LabelTruth, evaluate
 from index.learning.formats import read_edges
 from index.learning.ranking import NO_PAIRS
+from index.learning.reranked import reranked
 from index.learning.resolve import renumber, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer
 from index.learning.splits import Pairs, data_hash
 from index.learning.vectors_file import read_vectors_file
-from index.relations import RELATIONS, Relation
+from index.relations import RELATIONS, CandidateRule, Relation
 from index.types import Vectors
 
 
@@ -39,6 +41,7 @@ class MeasureOptions:
         group: Attribute whose bearers do not answer each other, such as ``artist``; empty for none.
         k: Length of lists.
         vectors: File of vectors from elsewhere, compared by cosine.
+        rerank: Show each way of re-ranking beside the relation's plain answers.
         seed: Of samples, negatives and intervals.
     """
 
@@ -48,18 +51,21 @@ class MeasureOptions:
     group: str = ""
     k: int = 10
     vectors: Path | None = None
+    rerank: bool = False
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The items that are asked about and answer: database keys, facets and category codes, and their space."""
+    """The items that are asked about and answer: database keys, facets and category codes, the space of their facets,
+    our contender, and the space that it is asked in."""
 
     keys: NDArray[np.int64]
     facets: Vectors
     categories: NDArray[np.int64]
     space: Space
     ours: Contender
+    own: Space
 
 
 def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
@@ -72,6 +78,8 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
     """
     if bool(options.label) == bool(options.edges):
         raise InputError("measure by a label or by a file of edges, one of the two")
+    if options.rerank and options.vectors:
+        raise InputError("vectors from elsewhere have no surroundings in this catalog; measure a relation's re-ranking")
     generation = open_generation(catalog.folder, cards(catalog), catalog.relations())
     relation = catalog.relation(options.relation)
     spaces = [space for space in generation.every_space() if space.compares(relation) and space.record.count]
@@ -97,7 +105,22 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
     others = baselines(
         found.facets, seed=options.seed, training=learned_from, categories=found.categories, color=colour
     )
+    rule: CandidateRule = "any" if options.label or options.vectors else relation.rule
+    groups = _labels(catalog, found.keys, options.group) if options.group else None
     contenders = [found.ours, *_unlearned(found, relation, options)]
+    if options.rerank:
+        pairs_linked, weights = links_of(catalog, relation.name)
+        rows = found.own.rows_of(pairs_linked.reshape(-1)).reshape(pairs_linked.shape)
+        known = (rows >= 0).all(axis=1)
+        contenders[1:1] = reranked(
+            found.ours,
+            found.own,
+            relation,
+            rule=rule,
+            categories=found.categories,
+            groups=groups,
+            links=(rows[known], weights[known]),
+        )
     contenders += [one for one in others if one.name not in {c.name for c in contenders}]
     measured = evaluate(
         contenders,
@@ -108,8 +131,8 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
         data_hash=data_hash(found.facets, pairs, found.categories),
         date=time.strftime("%Y-%m-%d", time.gmtime()),
         categories=found.categories,
-        groups=_labels(catalog, found.keys, options.group) if options.group else None,
-        rule="any" if options.label or options.vectors else relation.rule,
+        groups=groups,
+        rule=rule,
     )
     return replace(measured, notes=(*notes, *measured.notes))
 
@@ -121,11 +144,10 @@ def _rows(generation: Generation, space: Space, relation: Relation) -> _Rows:
         targets = space.vectors[:, : space.head.rank]
         ours = Contender(relation.name, link_scorer(space.head.asked(space.vectors), targets, space.head.shift), 0.0)
         rows = facets.vectors[facets.rows_of(keys)]
-        return _Rows(keys, rows, categories_of(space), facets, ours)
+        return _Rows(keys, rows, categories_of(space), facets, ours, space)
     weighted = space.vectors * np.sqrt(space.facet_weights(relation))
-    return _Rows(
-        keys, np.array(space.vectors), categories_of(space), space, Contender(relation.name, cosine_scorer(weighted))
-    )
+    ours = Contender(relation.name, cosine_scorer(weighted))
+    return _Rows(keys, np.array(space.vectors), categories_of(space), space, ours, space)
 
 
 def _unlearned(found: _Rows, relation: Relation, options: MeasureOptions) -> list[Contender]:
@@ -155,7 +177,7 @@ def _replaced(catalog: Catalog, found: _Rows, path: Path) -> _Rows:
         )
     rows, own = rows[known], vectors[known]
     ours = Contender(path.name, cosine_scorer(own))
-    return _Rows(found.keys[rows], found.facets[rows], found.categories[rows], found.space, ours)
+    return _Rows(found.keys[rows], found.facets[rows], found.categories[rows], found.space, ours, found.own)
 
 
 def _labels(catalog: Catalog, keys: NDArray[np.int64], attribute: str) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ SHOWN = ("recall@1", "recall@10", "precision@1", "precision@5", "precision@10", 
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write a page here (.html), and its figures beside it (.json)."
 )
+@click.option("--rerank", is_flag=True, help="Show each way of re-ranking beside the plain answers.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of samples and intervals.")
 @json_option
 def command(
@@ -39,6 +40,7 @@ def command(
     k: int,
     vectors: Path | None,
     out: Path | None,
+    rerank: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
     if out is not None and (out.suffix.lower() not in (".html", ".htm") or not out.absolute().parent.is_dir()):
         raise click.UsageError(f"--out {out} must be an .html file in a folder that exists")
     with Catalog.open(catalog) as opened:
-        found = measure(opened, MeasureOptions(relation, label, edges, group, k, vectors, seed))
+        found = measure(opened, MeasureOptions(relation, label, edges, group, k, vectors, rerank, seed))
     if out is not None:
         write_report(found, out, out.with_suffix(".json"))
     if as_json:
@@ -70,12 +72,13 @@ def _print(found: Evaluation, k: int) -> None:
     names = [name for name in found.contenders[0].metrics if name.lower() in shown]
     width = max(len(one.name) for one in found.contenders)
     click.echo(f"{found.relation}: {found.what}; {found.queries:,} queries, {found.items:,} items")
-    click.echo(" " * width + "".join(f"{name:>24}" for name in names))
+    click.echo(" " * width + "".join(f"{name:>24}" for name in names) + f"{'hubness':>10}{'never':>8}")
     for one in found.contenders:
         cells = []
         for name in names:
             figure = one.metrics.get(name)
             cells.append(f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" if figure else "")
-        click.echo(f"{one.name:<{width}}" + "".join(f"{cell:>24}" for cell in cells))
+        spread = f"{one.exposure.skewness:>10.2f}{100 * one.exposure.never:>6.1f} %"
+        click.echo(f"{one.name:<{width}}" + "".join(f"{cell:>24}" for cell in cells) + spread)
     for note in found.notes:
         click.echo(note)
