@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audio.cards import CARD
 from audio.decode import DEFAULT_LIMITS, Limits, Recording, read_windows
 from audio.harmony import PITCH_CLASSES, harmony
-from audio.mel import RATE, chroma_power, mel_power
+from audio.mel import RATE, Frames, chroma_power, mel_power
 from audio.rhythm import rhythm
 from audio.signals import Signal
 from audio.timbre import timbre
@@ -77,6 +77,16 @@ def describe_windows(windows: Sequence[Signal]) -> Vector:
     """Describe a song by its audible windows at ``RATE``: float32, shape ``(card.dim,)``."""
     mels = [mel_power(window) for window in windows]
     chromas = [chroma_power(window, PITCH_CLASSES) for window in windows]
+    return describe_spectra(mels, chromas)
+
+
+def describe_spectra(mels: Sequence[Frames], chromas: Sequence[Frames]) -> Vector:
+    """Describe a song by the spectra of its windows: float32, shape ``(card.dim,)``.
+
+    Args:
+        mels: Mel power per window, each shape ``(frames, bands)``, not all zero.
+        chromas: Power per pitch class and window, each shape ``(frames, PITCH_CLASSES)``.
+    """
     parts = (timbre(mels), rhythm(mels), harmony(chromas))
     return np.concatenate([_unit(part) for part in parts])
 

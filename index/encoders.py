@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from index.errors import InputError, MediaError, MissingExtraError, UnknownNameError
 from index.model_cache import converted_file, hub_file
-from index.types import Attribute, Encoder, EncoderCard, Modality, Vectors
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from index.types import Attribute, Encoder, EncoderCard, Modality, PictureEncoder, Vectors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from audio.hearing import Heard as Heard
+    from vision.looking import Looking as Looking
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +202,39 @@ def _open(path: Path, options: Mapping[str, str]) -> Encoder:
             f"{', '.join(PRESETS)}) or a front-end for sounds (onnx:FILE?frontend=NAME: {', '.join(FRONTENDS)})"
         )
     return OnnxPictureEncoder(path, options.get("preset", ""))
+
+
+def look_at(encoders: Sequence[PictureEncoder], path: Path) -> Looking:
+    """Look at a picture again, to explain an answer.
+
+    Raises:
+        MediaError: It cannot be read or decoded.
+    """
+    from vision.looking import Looking
+
+    return Looking(encoders, path)
+
+
+def hear(path: Path) -> Heard:
+    """Listen to a song again, to explain an answer.
+
+    Raises:
+        MediaError: It cannot be read or decoded, or is too short or silent.
+    """
+    from audio.hearing import hear
+
+    return hear(path)
+
+
+def player_source(path: Path) -> str:
+    """A sound as a ``data:`` address that a browser plays.
+
+    Raises:
+        MediaError: It cannot be read or decoded.
+    """
+    from audio.player import data_address
+
+    return data_address(path)
 
 
 IMAGE_SUFFIXES = frozenset(

@@ -157,6 +157,18 @@ class Recommender:
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
 
+    def question(self, query: Query) -> Question:
+        """A query as it is searched for, without searching.
+
+        Raises:
+            As ``ask``.
+        """
+        relation = self.catalog.relation(query.relation)
+        check(query)
+        with storage_errors(self.catalog.folder):
+            generation = self.generation
+            return make_question(self.catalog, generation, self._deltas, relation, query)
+
     def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
         relation = self.catalog.relation(query.relation)
         check(query)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,3 +133,43 @@ class Encoder(Protocol):
             MediaError: The file cannot be read, decoded or encoded.
         """
         ...
+
+
+class PictureEncoder(Encoder, Protocol):
+    """An encoder of pictures that also describes pixels: what an explanation needs to look again."""
+
+    def decode(self, path: Path) -> NDArray[np.uint8]:
+        """Read one picture as ``describe`` would.
+
+        Returns:
+            Upright sRGB, uint8, shape ``(h, w, 3)``.
+
+        Raises:
+            MediaError: The file cannot be read or decoded.
+        """
+        ...
+
+    def describe_pixels(self, rgb: NDArray[np.uint8]) -> Vector:
+        """Describe what ``decode`` gave, or a changed copy of it: float32, shape ``(card.dim,)``.
+
+        Raises:
+            MediaError: There is nothing to describe.
+        """
+        ...
+
+    def feature_map(self, rgb: NDArray[np.uint8]) -> FeatureMap | None:
+        """What a network saw where; ``None`` for encoders that have no such thing."""
+        ...
+
+
+class FeatureMap(NamedTuple):
+    """The last feature map of a network, and which part of the picture it lies over.
+
+    Attributes:
+        values: float32, shape ``(channels, rows, columns)``.
+        seen: Left, top, right and bottom of what the network sees, in fractions of the picture; padding lies
+            below 0 or above 1.
+    """
+
+    values: NDArray[np.float32]
+    seen: tuple[float, float, float, float]

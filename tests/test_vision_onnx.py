@@ -178,7 +178,12 @@ def test_inputs_of_any_size_take_the_presets(tmp_path: Path, rgb: np.ndarray) ->
 def test_the_last_map_is_kept_for_explaining(tmp_path: Path, rgb: np.ndarray) -> None:
     found = OnnxPictureEncoder(write_network(tmp_path / "x.onnx"), "clip").feature_map(rgb)
     assert found is not None
-    assert found.shape == (5, 4, 4)
+    assert found.values.shape == (5, 4, 4)
+    width, height = rgb.shape[1], rgb.shape[0]
+    short = min(width, height)  # the preset crops to the middle square
+    assert found.seen == pytest.approx(
+        (0.5 - short / width / 2, 0.5 - short / height / 2, 0.5 + short / width / 2, 0.5 + short / height / 2), abs=0.01
+    )
     without = write_network(tmp_path / "y.onnx", outputs={"embedding": ("n", 5)})
     assert OnnxPictureEncoder(without, "clip").feature_map(rgb) is None
 

@@ -149,3 +149,22 @@ def test_pixels_agree_with_torchvisions_transforms() -> None:
             rgb = made_picture(*size)
             ours, theirs = from_transforms(transforms).apply(rgb)[0], transforms(Image.fromarray(rgb)).numpy()
             assert largest_difference(ours, theirs, transforms.std) < 1e-3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("size", [(640, 480), (300, 500), (256, 256)])
+def test_what_is_seen_of_a_picture_is_told_where_it_is(name: str, size: tuple[int, int]) -> None:
+    """A bright square off the middle is found in the input where ``seen`` says."""
+    how = preset(name, 160, 160)
+    picture = Image.new("RGB", size, (90, 90, 90))
+    centre = (0.45, 0.6)
+    spot = [round(part * side) for part, side in zip(centre, size, strict=True)]
+    picture.paste((255, 0, 255), (spot[0] - 12, spot[1] - 12, spot[0] + 12, spot[1] + 12))
+    made = how.apply(picture)[0]
+    purple = made[0] - made[1] + made[2]
+    rows, columns = np.nonzero(purple > purple.min() + 0.8 * np.ptp(purple))
+    left, top, right, bottom = how.seen(*size)
+    found = left + (columns.mean() + 0.5) / 160 * (right - left), top + (rows.mean() + 0.5) / 160 * (bottom - top)
+    background = (purple > purple.min() + 0.8 * np.ptp(purple)).mean()
+    assert background < 0.05
+    assert found == pytest.approx(centre, abs=0.02)

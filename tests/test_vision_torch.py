@@ -234,7 +234,7 @@ def test_an_exported_network_answers_as_torch_does(tmp_path: Path, name: str) ->
     np.testing.assert_allclose(vector[: content.stop], pooled / np.linalg.norm(pooled), atol=1e-4)
     found = encoder.feature_map(rgb)
     assert found is not None
-    assert found.ndim == 3
+    assert found.values.ndim == 3
 
 
 @needs_torch

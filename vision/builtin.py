@@ -42,7 +42,18 @@ class BuiltinPictureEncoder:
         Raises:
             MediaError: The file cannot be read or decoded, or the picture is blank.
         """
-        return describe_picture(decode_picture(path, MIN_SIDE))
+        return describe_picture(self.decode(path))
+
+    def decode(self, path: Path) -> NDArray[np.uint8]:
+        """See ``index.types.PictureEncoder``."""
+        return decode_picture(path, MIN_SIDE)
+
+    def describe_pixels(self, rgb: NDArray[np.uint8]) -> Vector:
+        """See ``index.types.PictureEncoder``."""
+        return describe_picture(rgb)
+
+    def feature_map(self, rgb: NDArray[np.uint8]) -> None:
+        """Descriptors have cells of their own: see ``vision.windows``."""
 
 
 def describe_picture(rgb: NDArray[np.uint8]) -> Vector:

@@ -54,11 +54,13 @@ class Foreground:
         rgb: sRGB, uint8, shape ``(CANVAS, CANVAS, 3)``; outside the picture it is the background's colour.
         mask: How much each pixel is foreground, 0 to 1, float32, shape ``(CANVAS, CANVAS)``.
         plain: Whether the background was plain; if not, ``rgb`` is the whole picture, stretched to the square.
+        box: Left, top, right and bottom of the square in pixels of the picture; it may reach beyond its edges.
     """
 
     rgb: NDArray[np.uint8]
     mask: NDArray[np.float32]
     plain: bool
+    box: tuple[float, float, float, float]
 
 
 def find_foreground(rgb: NDArray[np.uint8]) -> Foreground:
@@ -76,13 +78,14 @@ def find_foreground(rgb: NDArray[np.uint8]) -> Foreground:
     solid = mask > 0.5
     if np.count_nonzero(solid) < LEAST * solid.size:
         whole = picture.resize((CANVAS, CANVAS), Image.Resampling.BOX)
-        return Foreground(np.asarray(whole), np.ones((CANVAS, CANVAS), np.float32), plain=False)
+        return Foreground(np.asarray(whole), np.ones((CANVAS, CANVAS), np.float32), False, (0.0, 0.0, width, height))
     left, right = (edge / columns for edge in _extent(solid.sum(axis=0)))
     top, bottom = (edge / rows for edge in _extent(solid.sum(axis=1)))
     reach = max((right - left) * width, (bottom - top) * height) * (0.5 + MARGIN)
     middle_x, middle_y = (left + right) / 2 * width, (top + bottom) / 2 * height
     tight = (middle_x - reach, middle_y - reach, middle_x + reach, middle_y + reach)
-    box = tuple(a + doubt * (b - a) for a, b in zip(tight, (0, 0, width, height), strict=True))
+    left, top, right, bottom = (float(a + doubt * (b - a)) for a, b in zip(tight, (0, 0, width, height), strict=True))
+    box = (left, top, right, bottom)
     surroundings = small[~solid]
     fill = tuple(int(v) for v in np.median(surroundings, axis=0)) if len(surroundings) else (255, 255, 255)
     filled = np.maximum(np.maximum(mask, _enclosed(solid)), np.float32(doubt)) * np.float32(255)
@@ -92,6 +95,7 @@ def find_foreground(rgb: NDArray[np.uint8]) -> Foreground:
         np.asarray(_cut(picture, box, fill)),
         np.asarray(_cut(Image.fromarray(filled.astype(np.uint8)), small_box, 0), dtype=np.float32) / np.float32(255),
         plain=True,
+        box=box,
     )
 
 

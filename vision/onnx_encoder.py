@@ -12,7 +12,7 @@ from PIL import Image
 
 from index.errors import InputError, MediaError
 from index.onnx_model import OnnxModel, card_from, file_sha256
-from index.types import EncoderCard, Facet, Vector
+from index.types import EncoderCard, Facet, FeatureMap, Vector
 from vision.decode import decode_image
 from vision.preprocess import Preprocessing
 from vision.presets import PRESETS, preset
@@ -76,6 +76,10 @@ class OnnxPictureEncoder:
         """
         return self.describe_pixels(decode_image(path, self.preprocessing.min_side))
 
+    def decode(self, path: Path) -> NDArray[np.uint8]:
+        """See ``index.types.PictureEncoder``."""
+        return np.asarray(decode_image(path, self.preprocessing.min_side), np.uint8)
+
     def describe_pixels(self, rgb: Image.Image | NDArray[np.uint8]) -> Vector:
         """Describe one decoded picture.
 
@@ -95,21 +99,20 @@ class OnnxPictureEncoder:
             vector[facet.start : facet.stop] = _unit(part)
         return vector
 
-    def feature_map(self, rgb: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    def feature_map(self, rgb: Image.Image | NDArray[np.uint8]) -> FeatureMap | None:
         """What the network saw where, to explain answers.
 
         Args:
             rgb: sRGB, mode ``RGB``; or uint8, shape ``(h, w, 3)``.
 
         Returns:
-            float32, shape ``(channels, rows, columns)``, over what ``preprocessing`` keeps of the picture;
-            ``None`` when the file has no such output.
+            The map over what ``preprocessing`` keeps of the picture; ``None`` when the file has no such output.
         """
         if MAP_OUTPUT not in self.model.outputs:
             return None
         (found,) = self.model.run(self._input(self.preprocessing.apply(rgb)), [MAP_OUTPUT])
-        first: NDArray[np.float32] = found[0]
-        return first
+        width, height = rgb.size if isinstance(rgb, Image.Image) else rgb.shape[1::-1]
+        return FeatureMap(found[0], self.preprocessing.seen(width, height))
 
     def _features(self, outputs: list[str]) -> list[NDArray[np.float32]]:
         """What the network makes of grey noise: shows shapes, and whether it works at all."""

@@ -86,6 +86,22 @@ class Preprocessing:
         out /= np.asarray(self.std, np.float32)[:, None, None]
         return out
 
+    def seen(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Which part of a picture becomes the input: left, top, right and bottom in fractions of the picture.
+
+        Padding lies below 0 or above 1.
+        """
+        across, down = self.width / self.scaled_width, self.height / self.scaled_height
+        if self.fit == "crop":
+            scale = max(self.scaled_height / height, self.scaled_width / width)
+            across, down = self.width / (scale * width), self.height / (scale * height)
+        elif self.fit == "pad":
+            across, down = across * max(width, height) / width, down * max(width, height) / height
+        elif self.fit == "border":
+            scale = min(self.scaled_height / height, self.scaled_width / width)
+            across, down = self.width / (scale * width), self.height / (scale * height)
+        return 0.5 - across / 2, 0.5 - down / 2, 0.5 + across / 2, 0.5 + down / 2
+
     def attributes(self) -> dict[str, Attribute]:
         """The same as flat values, for a card's fingerprint."""
         return {

@@ -15,6 +15,7 @@ VERBS = {
     "query": "query",
     "serve": "serve",
     "embed": "embed",
+    "explain": "explain",
     "score": "score",
     "complete": "complete",
     "playlist": "playlist",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from index.answers import Answer, Hit
+from index.explaining.wording import clock
 from index.types import Attribute
+
+if TYPE_CHECKING:
+    from index.explaining.explanation import Explanation
 
 LABELS = ("title", "artist", "category", "color", "genre", "price")
 """Attributes worth a look beside an id, in this order, when an item has them."""
@@ -73,3 +77,23 @@ def _about(hit: Hit) -> str:
         known.append(f"(+{len(hit.duplicates)} like it)")
     far = "" if hit.closer_than >= 0.9 else f"  (no closer than {100 * hit.closer_than:.0f} % of random pairs)"
     return ", ".join(known) + far
+
+
+def explanation_text(found: Explanation) -> str:
+    """One explanation as lines for a person."""
+    lines = [f"{found.a} · {found.b} · {found.relation} · {found.score:.3f}", f"  {found.sentence}"]
+    lines += [f"  {line}" for line in found.words]
+    width = max((len(name) for name in found.facets), default=0)
+    for name, share in sorted(found.facets.items(), key=lambda pair: -pair[1]):
+        cosine = f"  cosine {found.cosines[name]:6.3f}" if name in found.cosines else ""
+        lines.append(f"  {name:<{width}}  {100 * share:3.0f} %{cosine}")
+    for number, region in enumerate(found.regions, 1):
+        places = "  ".join(" ".join(f"{part:.2f}" for part in box) for box in (region.a, region.b))
+        lines.append(f"  region {number}  {region.facet}, {100 * region.strength:.0f} % of the score: {places}")
+    for moment in found.moments:
+        lines.append(
+            f"  {clock(moment.a)} sounds like {clock(moment.b)}, for {moment.seconds:.0f} s: {moment.score:.2f}"
+        )
+    for one in found.dimensions:
+        lines.append(f"  {100 * one.share:3.0f} %  between {', '.join(one.low)} and {', '.join(one.high)}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in found.notes)])

@@ -1,0 +1,101 @@
+"""Words: what an explanation says in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from index.explaining.explanation import Dimension
+from index.explaining.pair import Pair
+
+WORDS = {
+    "color": "colour",
+    "shape": "form",
+    "texture": "surface",
+    "content": "what a network sees",
+    "style": "style, as a network sees it",
+    "timbre": "timbre",
+    "rhythm": "rhythm",
+    "harmony": "harmony",
+    "behaviour": "what people did with them",
+}
+"""Kind of facet → what a person calls it."""
+
+NOTHING = 0.005
+"""Shares below this are not worth a word."""
+
+
+def facet_word(name: str, modality: str) -> str:
+    """What a person calls a facet; of a network's, which network."""
+    kind, _, which = name.partition(":")
+    word = WORDS.get(kind, kind)
+    if kind == "content" and modality == "audio":
+        word = "what a network hears"
+    return f"{word} ({which})" if which else word
+
+
+def main_sentence(pair: Pair) -> str:
+    """The facet that matters most and the next, with their shares."""
+    ordered = _ordered(pair.shares)
+    if not ordered:
+        return "Not alike: no facet speaks for the two."
+    said = [f"{facet_word(name, pair.modality)} ({100 * share:.0f} %)" for name, share in ordered]
+    if len(said) == 1:
+        return f"Alike by {said[0]}."
+    first = f"Alike above all by {said[0]}" if ordered[0][1] >= 0.4 else f"Alike by {said[0]}"
+    return f"{first}, then by {' and '.join(said[1:3])}."
+
+
+def standing(pair: Pair) -> str:
+    """How unusual the score is in the catalog."""
+    if pair.closer_than < 0.5:
+        return f"Not close: {100 * (1 - pair.closer_than):.0f} % of random pairs of the catalog are closer."
+    if pair.closer_than > 0.9995:
+        return "Closer than nearly all random pairs of the catalog."
+    return f"Closer than {100 * pair.closer_than:.1f} % of random pairs of the catalog."
+
+
+def against(pair: Pair) -> str | None:
+    """The facets in which the two are unlike."""
+    unlike = [facet_word(name, pair.modality) for name, cosine in pair.cosines.items() if cosine <= 0]
+    return f"Not alike by {' or by '.join(unlike)}." if unlike else None
+
+
+def regions_checked(first: float, usual: float) -> str:
+    """What blurring the first region costs, and what any other."""
+    if first <= usual:
+        return (
+            f"Not one region decides: blurring the first costs {100 * first:.0f} % of the score of the two pictures, "
+            "no more than blurring other parts of the product."
+        )
+    return (
+        f"Checked: blurring the first region costs {100 * first:.0f} % of the score of the two pictures, blurring a "
+        f"part of the product of the same size {100 * usual:.0f} % on average."
+    )
+
+
+def _ordered(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(((n, s) for n, s in shares.items() if s >= NOTHING), key=lambda pair: (-pair[1], pair[0]))
+
+
+def dimension_words(dimensions: Sequence[Dimension]) -> list[str]:
+    """The dimension in which two items stand closest for what is usual."""
+    if not dimensions:
+        return []
+    first = dimensions[0]
+    return [
+        f"{100 * first.share:.0f} % of what brings them closer than chance lies along one dimension of the relation, "
+        f"which runs from items like {first.low[0]} to items like {first.high[0]}; the two stand {_place(first.a)} "
+        f"and {_place(first.b)}."
+    ]
+
+
+def _place(share: float) -> str:
+    if share < 0.1:
+        return "at its beginning"
+    return "at its end" if share > 0.9 else f"{100 * share:.0f} % along"
+
+
+def clock(seconds: float) -> str:
+    """A moment of a song as players show it: ``m:ss``."""
+    whole = max(0, int(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,36 @@
+"""``simkin explain``: why two items are alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from simkin.cli.options import catalog_option, echo_json, json_option
+
+
+@click.command("explain")
+@click.argument("a", metavar="ITEM|FILE")
+@click.argument("b", metavar="ITEM|FILE")
+@catalog_option
+@click.option("--relation", default="similar", show_default=True, help="See: simkin relations.")
+@click.option("--out", type=click.Path(path_type=Path), help="Draw it, as a .png or a .html that stands alone.")
+@json_option
+def command(a: str, b: str, catalog: Path, relation: str, out: Path | None, as_json: bool) -> None:
+    """Explain what makes two pictures or two songs alike: facets, regions, moments, in words and numbers."""
+    from index.explaining import explain
+    from index.explaining.saving import check_ending, save
+    from simkin.cli.printing import explanation_text
+    from simkin.library import open
+
+    if out is not None:
+        check_ending(out)
+    found = explain(open(catalog), a, b, relation)
+    if out is not None:
+        save(found, out)
+    if as_json:
+        echo_json(found.to_json())
+        return
+    click.echo(explanation_text(found))
+    if out is not None:
+        click.echo(f"drawn: {out}", err=True)
