@@ -1,0 +1,153 @@
+/** One relation's answers as a column of hits with scores, facet bars and reasons. */
+
+import { isAborted, post } from "./api.js";
+import { action, card } from "./card.js";
+import { heading } from "./catalog.js";
+import { h, percent } from "./dom.js";
+import { facetBar, inWords } from "./facets.js";
+import { body } from "./question.js";
+import { reorder } from "./reorder.js";
+import { href } from "./router.js";
+import { failed, waiting } from "./states.js";
+
+/**
+ * @typedef {import("./api.js").Hit} Hit
+ * @typedef {object} Actions
+ * @property {(id: string, against: boolean) => void} onPart Puts an item into the question, for or against.
+ * @property {((hit: Hit) => void) | null} onListen Plays a song, beside the one asked about; null among pictures.
+ */
+
+const FIRST = 12;
+const MORE = 36;
+const CLOSE = 0.9;
+
+export class AnswerColumn {
+  /**
+   * @param {import("./api.js").Relation} relation
+   * @param {string[]} facets
+   * @param {Actions} actions
+   */
+  constructor(relation, facets, actions) {
+    this.relation = relation;
+    this.facets = facets;
+    this.actions = actions;
+    this.k = FIRST;
+    /** @type {AbortController | null} */
+    this.control = null;
+    this.notes = h("div", { class: "notes" });
+    this.list = h("div", { class: "cards hits" });
+    this.list.classList.toggle("rows", actions.onListen !== null);
+    this.recall = h("p", { class: "recall" });
+    this.more = h("button", { type: "button", class: "button", hidden: true }, "Show more");
+    this.more.addEventListener("click", () => {
+      this.k = MORE;
+      this.ask(this.asked, this.file);
+    });
+    const title = heading(relation.name);
+    const name = title === relation.name ? (relation.learned ? "learned" : "") : relation.name;
+    this.element = h(
+      "section", { class: "answer", "data-relation": relation.name, "aria-label": `${title}: ${relation.name}` },
+      h("header", {}, h("h2", { title: relation.why }, title), h("span", { class: "tag", title: relation.why }, name)),
+      this.notes, this.list, this.more, this.recall,
+    );
+    this.list.append(...waiting(6).children);
+  }
+
+  /**
+   * Ask, and show the answer unless a newer question was asked meanwhile.
+   * @param {import("./question.js").Question} asked
+   * @param {File | null} file
+   * @returns {Promise<Hit[] | null>}
+   */
+  async ask(asked, file) {
+    this.asked = asked;
+    this.file = file;
+    this.control?.abort();
+    const control = new AbortController();
+    this.control = control;
+    this.element.setAttribute("aria-busy", "true");
+    try {
+      const answer = await send(body(asked, this.relation, this.facets, this.k), asked, file, control.signal);
+      if (this.control !== control) return null;
+      this.#show(answer);
+      return answer.hits;
+    } catch (error) {
+      if (isAborted(error)) return null;
+      this.notes.replaceChildren();
+      this.recall.textContent = "";
+      this.more.hidden = true;
+      this.list.replaceChildren(failed(/** @type {Error} */ (error), () => this.ask(asked, file)));
+      return [];
+    } finally {
+      if (this.control === control) this.element.removeAttribute("aria-busy");
+    }
+  }
+
+  /** @param {import("./api.js").Relation} other Gives the same answers. */
+  tellSame(other) {
+    this.recall.textContent += ` “${heading(other.name)}” gives the same answers.`;
+  }
+
+  cancel() {
+    this.control?.abort();
+  }
+
+  /** @param {import("./api.js").Answer} answer */
+  #show(answer) {
+    const notes = answer.notes.map((note) => h("p", {}, note));
+    const [best] = answer.hits;
+    if (!best) notes.unshift(h("p", { class: "nothing-close" }, "Nothing may answer: loosen the filter."));
+    else if (best.closer_than < CLOSE) {
+      const told = `Nothing here is close: the best is closer than only ${percent(best.closer_than)} of random pairs.`;
+      notes.unshift(h("p", { class: "nothing-close" }, told));
+    }
+    this.notes.replaceChildren(...notes);
+    reorder(this.list, answer.hits.map((hit) => this.#hit(hit)));
+    this.more.hidden = this.k >= MORE || answer.hits.length < this.k;
+    const found = answer.recall >= 0.9995 ? "finds every true answer" : `finds ${(100 * answer.recall).toFixed(1)} % of the true answers`;
+    this.recall.textContent = answer.hits.length ? `Searched ${answer.method}: ${found}.` : "";
+  }
+
+  /** @param {Hit} hit */
+  #hit(hit) {
+    const { item } = hit;
+    const seed = this.asked?.items[0]?.id;
+    const far = hit.closer_than < CLOSE;
+    const alike = hit.duplicates.length ? h("span", { class: "alike", title: hit.duplicates.join(", ") }, `+${hit.duplicates.length} like it`) : null;
+    const why = seed && !this.file
+      ? h("a", { class: "link why", href: href("why", { a: seed, b: hit.id, relation: this.relation.name }), "data-act": "why", "aria-label": `Why ${item.title}?` }, "Why?")
+      : null;
+    const listen = this.actions.onListen && item.modality === "audio"
+      ? action("play", `Listen to ${item.title}`, () => this.actions.onListen?.(hit)) : null;
+    const more = action("plus", `More like ${item.title}`, () => this.actions.onPart(hit.id, false));
+    const less = action("minus", `Less like ${item.title}`, () => this.actions.onPart(hit.id, true));
+    for (const [button, act] of [[listen, "listen"], [more, "more"], [less, "less"]]) button?.setAttribute("data-act", act);
+    const score = h("span", { class: "score", title: `closer than ${percent(hit.closer_than)} of random pairs` }, hit.score.toFixed(2));
+    const made = card(item, this.actions.onListen ? 72 : 180, {
+      actions: [listen, more, less],
+      more: [h("div", { class: "card-score" }, score, facetBar(hit.score, hit.facets)),
+        h("div", { class: "card-why" }, h("span", { class: "shares" }, far ? "not close" : leading(hit.facets)), alike, why)],
+    });
+    if (far) made.classList.add("far");
+    return made;
+  }
+}
+
+/** @param {Record<string, number>} shares @returns {string} The two that say most. */
+const leading = (shares) => inWords(shares).split(", ").slice(0, 2).join(", ");
+
+/**
+ * @param {ReturnType<typeof body>} request
+ * @param {import("./question.js").Question} asked
+ * @param {File | null} file
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("./api.js").Answer>}
+ */
+function send(request, asked, file, signal) {
+  if (!file) return post("api/recommend", request, signal);
+  const form = new FormData();
+  form.set("file", file);
+  form.set("query", JSON.stringify(request));
+  if (asked.crop) form.set("crop", asked.crop);
+  return post("api/recommend/upload", form, signal);
+}

@@ -1,0 +1,68 @@
+/** Elements from plain values: text is always text, never markup. */
+
+/**
+ * Make an element.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, unknown>} [attributes] `onclick` and the like take functions; `style` takes an object of
+ *   properties; true sets an empty attribute; false, null and undefined set none.
+ * @param {...(Node | string | number | null | undefined | false)} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name === "style") for (const [key, set] of Object.entries(value)) element.style.setProperty(key, set);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(child);
+  return element;
+}
+
+/**
+ * Make an SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {...Node} children
+ * @returns {SVGElement}
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Call a function once its calls have paused.
+ * @template {unknown[]} A
+ * @param {number} milliseconds
+ * @param {(...values: A) => void} call
+ * @returns {(...values: A) => void}
+ */
+export function debounced(milliseconds, call) {
+  let timer = 0;
+  return (...values) => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => call(...values), milliseconds);
+  };
+}
+
+/** Whether the person asked for less motion. */
+export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const WHOLE = new Intl.NumberFormat("en");
+
+/** @param {number} value @returns {string} `12,345` */
+export const count = (value) => WHOLE.format(value);
+
+/** @param {number} share 0 to 1 @returns {string} `42 %` */
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
+/** @param {number} seconds @returns {string} `3:07` */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds || 0));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
