@@ -46,9 +46,13 @@ export class AnswerColumn {
     const title = heading(relation.name);
     const name = title === relation.name ? (relation.learned ? "learned" : "") : relation.name;
     this.element = h(
-      "section", { class: "answer", "data-relation": relation.name, "aria-label": `${title}: ${relation.name}` },
+      "section",
+      { class: "answer", "data-relation": relation.name, "aria-label": `${title}: ${relation.name}` },
       h("header", {}, h("h2", { title: relation.why }, title), h("span", { class: "tag", title: relation.why }, name)),
-      this.notes, this.list, this.more, this.recall,
+      this.notes,
+      this.list,
+      this.more,
+      this.recall,
     );
     this.list.append(...waiting(6).children);
   }
@@ -102,9 +106,15 @@ export class AnswerColumn {
       notes.unshift(h("p", { class: "nothing-close" }, told));
     }
     this.notes.replaceChildren(...notes);
-    reorder(this.list, answer.hits.map((hit) => this.#hit(hit)));
+    reorder(
+      this.list,
+      answer.hits.map((hit) => this.#hit(hit)),
+    );
     this.more.hidden = this.k >= MORE || answer.hits.length < this.k;
-    const found = answer.recall >= 0.9995 ? "finds every true answer" : `finds ${(100 * answer.recall).toFixed(1)} % of the true answers`;
+    const found =
+      answer.recall >= 0.9995
+        ? "finds every true answer"
+        : `finds ${(100 * answer.recall).toFixed(1)} % of the true answers`;
     this.recall.textContent = answer.hits.length ? `Searched ${answer.method}: ${found}.` : "";
   }
 
@@ -113,20 +123,46 @@ export class AnswerColumn {
     const { item } = hit;
     const seed = this.asked?.items[0]?.id;
     const far = hit.closer_than < CLOSE;
-    const alike = hit.duplicates.length ? h("span", { class: "alike", title: hit.duplicates.join(", ") }, `+${hit.duplicates.length} like it`) : null;
-    const why = seed && !this.file
-      ? h("a", { class: "link why", href: href("why", { a: seed, b: hit.id, relation: this.relation.name }), "data-act": "why", "aria-label": `Why ${item.title}?` }, "Why?")
+    const alike = hit.duplicates.length
+      ? h("span", { class: "alike", title: hit.duplicates.join(", ") }, `+${hit.duplicates.length} like it`)
       : null;
-    const listen = this.actions.onListen && item.modality === "audio"
-      ? action("play", `Listen to ${item.title}`, () => this.actions.onListen?.(hit)) : null;
+    const why =
+      seed && !this.file
+        ? h(
+            "a",
+            {
+              class: "link why",
+              href: href("why", { a: seed, b: hit.id, relation: this.relation.name }),
+              "data-act": "why",
+              "aria-label": `Why ${item.title}?`,
+            },
+            "Why?",
+          )
+        : null;
+    const listen =
+      this.actions.onListen && item.modality === "audio"
+        ? action("play", `Listen to ${item.title}`, () => this.actions.onListen?.(hit))
+        : null;
     const more = action("plus", `More like ${item.title}`, () => this.actions.onPart(hit.id, false));
     const less = action("minus", `Less like ${item.title}`, () => this.actions.onPart(hit.id, true));
-    for (const [button, act] of [[listen, "listen"], [more, "more"], [less, "less"]]) button?.setAttribute("data-act", act);
-    const score = h("span", { class: "score", title: `closer than ${percent(hit.closer_than)} of random pairs` }, hit.score.toFixed(2));
+    for (const [act, button] of Object.entries({ listen, more, less })) button?.setAttribute("data-act", act);
+    const score = h(
+      "span",
+      { class: "score", title: `closer than ${percent(hit.closer_than)} of random pairs` },
+      hit.score.toFixed(2),
+    );
     const made = card(item, this.actions.onListen ? 72 : 180, {
       actions: [listen, more, less],
-      more: [h("div", { class: "card-score" }, score, facetBar(hit.score, hit.facets)),
-        h("div", { class: "card-why" }, h("span", { class: "shares" }, far ? "not close" : leading(hit.facets)), alike, why)],
+      more: [
+        h("div", { class: "card-score" }, score, facetBar(hit.score, hit.facets)),
+        h(
+          "div",
+          { class: "card-why" },
+          h("span", { class: "shares" }, far ? "not close" : leading(hit.facets)),
+          alike,
+          why,
+        ),
+      ],
     });
     if (far) made.classList.add("far");
     return made;

@@ -3,7 +3,7 @@
 /**
  * @typedef {{id: string, modality: "image" | "audio", title: string, category: string | null,
  *   attributes: Record<string, string | number | boolean | null>,
- *   media: {position: number, modality: string}[]}} Item
+ *   media: {position: number, modality: string, version?: string}[]}} Item
  * @typedef {{rank: number, id: string, score: number, closer_than: number, facets: Record<string, number>,
  *   duplicates: string[], item: Item}} Hit
  * @typedef {{relation: string, method: string, recall: number, generation: number, notes: string[],
@@ -75,13 +75,15 @@ async function request(path, options) {
 }
 
 /**
- * @param {string} id
+ * @param {{id: string, media?: Item["media"]}} item With its media, the browser keeps the picture until it changes.
  * @param {number} width Pixels on the page.
+ * @param {number} [position] Which of its files.
  * @returns {string} Address of the thumbnail that is sharp enough on this screen.
  */
-export function thumbnail(id, width) {
+export function thumbnail({ id, media = [] }, width, position = 0) {
   const wanted = width * Math.min(devicePixelRatio || 1, 2) * 0.85;
-  return address("api/thumbnail", { id, size: [160, 320].find((size) => size >= wanted) ?? 640 });
+  const size = [160, 320].find((each) => each >= wanted) ?? 640;
+  return address("api/thumbnail", { id, position: position || "", size, v: media[position]?.version });
 }
 
 /** @param {string} id @returns {string} Address of the item's own file. */

@@ -30,11 +30,16 @@ export async function open(root, given) {
   const lead = leadOf(asked);
   const actions = {
     onPart: (id, against) => go("ask", params(having(asked, id, against))),
-    onListen: modality === "audio" ? (hit) => (leads[0] ? dock.compare(leads[0], hit.item) : dock.play(hit.item)) : null,
+    onListen:
+      modality === "audio" ? (hit) => (leads[0] ? dock.compare(leads[0], hit.item) : dock.play(hit.item)) : null,
   };
   const columns = relations.map((relation) => new AnswerColumn(relation, kinds, actions));
   const side = h("aside", { class: "question", "aria-label": "The question" });
-  const answers = h("div", { class: "answers", "data-columns": columns.length }, ...columns.map(({ element }) => element));
+  const answers = h(
+    "div",
+    { class: "answers", "data-columns": columns.length },
+    ...columns.map(({ element }) => element),
+  );
   waits.remove();
   root.append(h("div", { class: "ask" }, side, h("div", { class: "answer-side" }, legend(kinds), answers)));
   if (!columns.length) answers.append(empty("Nothing to ask", h("p", {}, "No relation applies to this kind of item.")));
@@ -72,7 +77,9 @@ export async function open(root, given) {
   }
 
   function paint() {
-    side.replaceChildren(...questionPanel({ asked, item: leads[0] ?? null, file: file ?? null, modality, kinds, known, change }));
+    side.replaceChildren(
+      ...questionPanel({ asked, item: leads[0] ?? null, file: file ?? null, modality, kinds, known, change }),
+    );
   }
 
   async function ask() {
@@ -106,19 +113,34 @@ function fold(columns, found) {
 const leadOf = (asked) => asked.file || (asked.items[0]?.id ?? "");
 
 const chooser = () =>
-  h("button", { type: "button", class: "button primary", onclick: () => document.getElementById("choose-file")?.click() },
-    "Choose a file");
+  h(
+    "button",
+    { type: "button", class: "button primary", onclick: () => document.getElementById("choose-file")?.click() },
+    "Choose a file",
+  );
 
 /** @param {HTMLElement} root */
 function gone(root) {
-  root.replaceChildren(h("h1", { class: "visually-hidden" }, "A file"),
-    empty("That file is no longer here", h("p", {}, "This browser has let go of it. Drop it again, or choose it."), chooser()));
+  root.replaceChildren(
+    h("h1", { class: "visually-hidden" }, "A file"),
+    empty(
+      "That file is no longer here",
+      h("p", {}, "This browser has let go of it. Drop it again, or choose it."),
+      chooser(),
+    ),
+  );
   return { title: "A file" };
 }
 
 /** @param {HTMLElement} root */
 function nothing(root) {
-  root.replaceChildren(h("h1", { class: "visually-hidden" }, "Ask"),
-    empty("Ask about anything", h("p", {}, "Open an item of the catalog, or drop a picture or a sound here."), chooser()));
+  root.replaceChildren(
+    h("h1", { class: "visually-hidden" }, "Ask"),
+    empty(
+      "Ask about anything",
+      h("p", {}, "Open an item of the catalog, or drop a picture or a sound here."),
+      chooser(),
+    ),
+  );
   return { title: "Ask" };
 }

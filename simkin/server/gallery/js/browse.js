@@ -32,12 +32,18 @@ export function open(root, given) {
   const onWidth = () => (side.open = wide.matches);
   onWidth();
   wide.addEventListener("change", onWidth);
-  const lead = h("p", { class: "lead" },
+  const lead = h(
+    "p",
+    { class: "lead" },
     "Open anything to see what could replace it, what goes with it or what sounds like it. ",
-    h("span", {}, "Drop a picture or a song here to ask about it."));
+    h("span", {}, "Drop a picture or a song here to ask about it."),
+  );
   const tools = h("div", { class: "grid-tools" }, total, chips, sort);
-  root.append(h("h1", { class: "visually-hidden" }, "All items"), lead,
-    h("div", { class: "browse" }, side, h("section", { "aria-label": "Items" }, tools, state, grid.element)));
+  root.append(
+    h("h1", { class: "visually-hidden" }, "All items"),
+    lead,
+    h("div", { class: "browse" }, side, h("section", { "aria-label": "Items" }, tools, state, grid.element)),
+  );
   grid.attach();
 
   /** @type {ReturnType<typeof filterPanel> | null} */
@@ -49,14 +55,17 @@ export function open(root, given) {
   search.value = filters.text;
   search.addEventListener("input", typed);
   load();
-  info().then((known) => {
-    panel = filterPanel(known, () => filters, change);
-    side.append(panel.element);
-    panel.paint();
-    sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
-    sort.value = filters.sort;
-    if (known.items === 0) onPages();
-  }, () => side.remove());
+  info().then(
+    (known) => {
+      panel = filterPanel(known, () => filters, change);
+      side.append(panel.element);
+      panel.paint();
+      sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
+      sort.value = filters.sort;
+      if (known.items === 0) onPages();
+    },
+    () => side.remove(),
+  );
 
   /** @param {Partial<Filters>} changed */
   function change(changed) {
@@ -113,15 +122,24 @@ export function open(root, given) {
       return;
     }
     const command = h("pre", {}, h("code", {}, `simkin index YOUR_FILES/ --catalog ${known.name}`));
-    state.replaceChildren(empty("This catalog is empty",
-      h("p", {}, "Fill it with a folder or a table of pictures or songs; this page follows by itself."), command));
+    state.replaceChildren(
+      empty(
+        "This catalog is empty",
+        h("p", {}, "Fill it with a folder or a table of pictures or songs; this page follows by itself."),
+        command,
+      ),
+    );
   }
 
   function paintChips() {
     /** @param {string} label @param {Partial<Filters>} without */
     const chip = (label, without) =>
-      h("button", { type: "button", class: "chip", "aria-label": `Remove filter ${label}`, onclick: () => drop(without) },
-        label, icon("close"));
+      h(
+        "button",
+        { type: "button", class: "chip", "aria-label": `Remove filter ${label}`, onclick: () => drop(without) },
+        label,
+        icon("close"),
+      );
     /** @param {Partial<Filters>} without */
     const drop = (without) => {
       if (without.text === "") search.value = "";
@@ -158,7 +176,10 @@ export function open(root, given) {
 
 /** @param {string[]} attributes @returns {[string, string][]} */
 function sortings(attributes) {
-  const choices = [["", "In order"], ["title", "By title"]];
+  const choices = [
+    ["", "In order"],
+    ["title", "By title"],
+  ];
   if (attributes.includes("price")) choices.push(["price", "Cheapest first"], ["-price", "Dearest first"]);
   for (const name of ["artist", "year"]) if (attributes.includes(name)) choices.push([name, `By ${name}`]);
   return /** @type {[string, string][]} */ (choices);
@@ -166,7 +187,11 @@ function sortings(attributes) {
 
 /** @param {import("./api.js").Item} item @param {number} width @param {boolean} later */
 const draw = (item, width, later) =>
-  card(item, width, { later, tabindex: -1, actions: [action("plus", `Ask with ${item.title}`, () => tray.put(item), -1)] });
+  card(item, width, {
+    later,
+    tabindex: -1,
+    actions: [action("plus", `Ask with ${item.title}`, () => tray.put(item), -1)],
+  });
 
 /** @param {import("./api.js").Item} item @param {string} key */
 function onKey(item, key) {

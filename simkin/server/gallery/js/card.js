@@ -13,7 +13,7 @@ import { announce } from "./announce.js";
 /** @param {string} id @returns {string} Address of the item's own view. */
 export const itemHref = (id) => href("ask", params(question({ items: [{ id, weight: 1 }] })));
 
-/** @param {Item} item @returns {string} Artist, or category with price. */
+/** @param {Pick<Item, "attributes" | "category">} item @returns {string} Artist, or category with price. */
 export function subtitle(item) {
   const { artist, price } = item.attributes;
   const parts = [artist ?? item.category, typeof price === "number" ? price.toFixed(2) : price];
@@ -22,12 +22,12 @@ export function subtitle(item) {
 
 /**
  * A picture of the item, square; sounds show their cover or their wave.
- * @param {Pick<Item, "id" | "title" | "modality">} item
+ * @param {Pick<Item, "id" | "modality"> & {media?: Item["media"]}} item
  * @param {number} width Pixels on the page.
  * @param {{later?: boolean, alt?: string}} [options] `later` leaves the address in `data-src`.
  */
 export function picture(item, width, { later = false, alt = "" } = {}) {
-  const source = thumbnail(item.id, width);
+  const source = thumbnail(item, width);
   const image = h("img", { alt, width, height: width, decoding: "async", draggable: "false" });
   image.addEventListener("error", () => image.replaceWith(missing(item)));
   image.addEventListener("load", () => image.classList.add("loaded"));
@@ -63,7 +63,11 @@ export function card(item, width, { later = false, more = [], actions = [], tabi
 
 /** @param {Item} item @param {number} [tabindex] @returns {HTMLButtonElement} Puts it on the list, or takes it off. */
 export function heart(item, tabindex) {
-  const button = h("button", { type: "button", class: "icon-button heart", tabindex, "data-heart": item.id }, icon("heart"));
+  const button = h(
+    "button",
+    { type: "button", class: "icon-button heart", tabindex, "data-heart": item.id },
+    icon("heart"),
+  );
   paint(button, item.title);
   button.addEventListener("click", () => {
     const present = toggle(item);
@@ -79,13 +83,19 @@ function paint(button, title) {
   if (title !== undefined) button.setAttribute("aria-label", `Save ${title}`);
 }
 
-changes.addEventListener("change", () => document.querySelectorAll("[data-heart]").forEach((button) => paint(button)));
+changes.addEventListener("change", () => {
+  for (const button of document.querySelectorAll("[data-heart]")) paint(/** @type {HTMLElement} */ (button));
+});
 
 /**
- * @param {string} sign Name of an icon.
+ * @param {Parameters<typeof icon>[0]} sign
  * @param {string} label
  * @param {() => void} onclick
  * @param {number} [tabindex]
  */
 export const action = (sign, label, onclick, tabindex) =>
-  h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, tabindex, onclick }, icon(sign));
+  h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, tabindex, onclick },
+    icon(sign),
+  );

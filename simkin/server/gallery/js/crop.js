@@ -1,6 +1,6 @@
 /** Cutting out the part of a picture that is asked about: by mouse, touch or keys. */
 
-import { h } from "./dom.js";
+import { h, lay, percent } from "./dom.js";
 
 const LEAST = 0.08;
 const STEP = 0.02;
@@ -33,16 +33,20 @@ function within(box) {
  */
 export function cropFrame(host, given, onChange) {
   let box = given ?? { x: 0.1, y: 0.1, w: 0.8, h: 0.8 };
-  const handles = ["nw", "ne", "sw", "se"].map((corner) => h("span", { class: `handle ${corner}`, "data-corner": corner }));
-  const frame = h("div", { class: "crop-frame", tabindex: 0, role: "group", "aria-describedby": "crop-hint" }, ...handles);
+  const handles = ["nw", "ne", "sw", "se"].map((corner) =>
+    h("span", { class: `handle ${corner}`, "data-corner": corner }),
+  );
+  const frame = h(
+    "div",
+    { class: "crop-frame", tabindex: 0, role: "group", "aria-describedby": "crop-hint" },
+    ...handles,
+  );
   const area = h("div", { class: "crop-area" }, frame);
   host.append(area);
   const paint = () => {
-    for (const [name, value] of [["left", box.x], ["top", box.y], ["width", box.w], ["height", box.h]]) {
-      frame.style.setProperty(name, `${100 * value}%`);
-    }
-    const told = [["left", box.x], ["top", box.y], ["width", box.w], ["height", box.h]];
-    frame.setAttribute("aria-label", `Part: ${told.map(([name, value]) => `${name} ${Math.round(100 * value)} %`).join(", ")}`);
+    lay(frame, [box.x, box.y, box.w, box.h]);
+    const told = Object.entries({ left: box.x, top: box.y, width: box.w, height: box.h });
+    frame.setAttribute("aria-label", `Part: ${told.map(([name, value]) => `${name} ${percent(value)}`).join(", ")}`);
   };
   paint();
 
@@ -66,7 +70,9 @@ export function cropFrame(host, given, onChange) {
   area.addEventListener("pointermove", (event) => {
     if (!drag) return;
     const point = at(event);
-    box = drag.corner ? stretched(drag.from, drag.corner, point) : within({ ...drag.from, x: drag.from.x + point.x - drag.x, y: drag.from.y + point.y - drag.y });
+    box = drag.corner
+      ? stretched(drag.from, drag.corner, point)
+      : within({ ...drag.from, x: drag.from.x + point.x - drag.x, y: drag.from.y + point.y - drag.y });
     paint();
   });
   const rest = () => {
@@ -102,7 +108,11 @@ function stretched(from, corner, point) {
   const y = Math.min(1, Math.max(0, point.y));
   const right = from.x + from.w;
   const bottom = from.y + from.h;
-  const [left, end] = corner.includes("w") ? [Math.min(x, right - LEAST), right] : [from.x, Math.max(x, from.x + LEAST)];
-  const [top, floor] = corner.includes("n") ? [Math.min(y, bottom - LEAST), bottom] : [from.y, Math.max(y, from.y + LEAST)];
+  const [left, end] = corner.includes("w")
+    ? [Math.min(x, right - LEAST), right]
+    : [from.x, Math.max(x, from.x + LEAST)];
+  const [top, floor] = corner.includes("n")
+    ? [Math.min(y, bottom - LEAST), bottom]
+    : [from.y, Math.max(y, from.y + LEAST)];
   return within({ x: left, y: top, w: end - left, h: floor - top });
 }

@@ -48,7 +48,8 @@ export async function compare(a, b) {
 export async function ready(a, b, moments) {
   if (loaded.a?.id === a.id && loaded.b?.id === b.id) return;
   start(a, b, media(a.id), media(b.id), a.title);
-  const found = moments ?? (await get("api/explain", { a: a.id, b: b.id, relation: "similar-track" }).catch(() => ({}))).moments;
+  const found =
+    moments ?? (await get("api/explain", { a: a.id, b: b.id, relation: "similar-track" }).catch(() => ({}))).moments;
   if (loaded.a?.id === a.id && loaded.b?.id === b.id) offer(found ?? []);
 }
 
@@ -76,19 +77,24 @@ function start(a, b, from, to, name) {
   });
   const problem = h("p", { class: "problem", role: "alert" });
   painters.push(() => (problem.textContent = pair.error ?? ""));
-  const why = a && b ? h("a", { class: "link", href: href("why", { a: a.id, b: b.id, relation: "similar-track" }) }, "Why?") : null;
+  const why =
+    a && b
+      ? h("a", { class: "link", href: href("why", { a: a.id, b: b.id, relation: "similar-track" }) }, "Why?")
+      : null;
   dock.setAttribute("role", "region");
   dock.setAttribute("aria-label", "Player");
-  dock.replaceChildren(...[
-    button,
-    side("A", a, name, pair.a, 0),
-    b ? fader() : null,
-    b ? side("B", b, b.title, pair.b, 1) : null,
-    h("div", { class: "dock-moments" }),
-    why,
-    problem,
-    action("close", "Close the player", close),
-  ].filter((part) => part !== null));
+  dock.replaceChildren(
+    ...[
+      button,
+      side("A", a, name, pair.a, 0),
+      b ? fader() : null,
+      b ? side("B", b, b.title, pair.b, 1) : null,
+      h("div", { class: "dock-moments" }),
+      why,
+      problem,
+      action("close", "Close the player", close),
+    ].filter((part) => part !== null),
+  );
   paint();
 }
 
@@ -103,11 +109,31 @@ function side(letter, item, name, sound, fade) {
     if (Number.isFinite(sound.duration)) sound.currentTime = (Number(seek.value) / 1000) * sound.duration;
   });
   seek.addEventListener("change", () => (dragged = false));
-  const title = item ? h("a", { href: itemHref(item.id), class: "dock-title" }, name) : h("span", { class: "dock-title" }, name);
-  const element = h("div", { class: `dock-side side-${letter.toLowerCase()}` },
-    h("button", { type: "button", class: "dock-letter", "aria-label": `Hear ${letter}: ${name}`, onclick: () => pair.setFade(fade) },
-      item ? picture(item, 44) : icon("note"), h("span", {}, letter)),
-    h("div", { class: "dock-text" }, title, h("span", { class: "muted" }, item ? subtitle(item) : ""), h("div", { class: "dock-seek" }, seek, time)));
+  const title = item
+    ? h("a", { href: itemHref(item.id), class: "dock-title" }, name)
+    : h("span", { class: "dock-title" }, name);
+  const element = h(
+    "div",
+    { class: `dock-side side-${letter.toLowerCase()}` },
+    h(
+      "button",
+      {
+        type: "button",
+        class: "dock-letter",
+        "aria-label": `Hear ${letter}: ${name}`,
+        onclick: () => pair.setFade(fade),
+      },
+      item ? picture(item, 44) : icon("note"),
+      h("span", {}, letter),
+    ),
+    h(
+      "div",
+      { class: "dock-text" },
+      title,
+      h("span", { class: "muted" }, item ? subtitle(item) : ""),
+      h("div", { class: "dock-seek" }, seek, time),
+    ),
+  );
   painters.push(() => {
     const length = Number.isFinite(sound.duration) ? sound.duration : 0;
     if (!dragged) seek.value = String(length ? Math.round((1000 * sound.currentTime) / length) : 0);
@@ -127,7 +153,12 @@ function fader() {
   painters.push(() => {
     if (document.activeElement !== range) range.value = String(pair.fade);
   });
-  const swap = h("button", { type: "button", class: "button", "aria-label": "Switch between A and B", onclick: () => pair.switch() }, icon("swap"), h("span", {}, "Switch"));
+  const swap = h(
+    "button",
+    { type: "button", class: "button", "aria-label": "Switch between A and B", onclick: () => pair.switch() },
+    icon("swap"),
+    h("span", {}, "Switch"),
+  );
   return h("div", { class: "dock-fade" }, swap, range);
 }
 
@@ -135,9 +166,16 @@ function fader() {
 function offer(moments) {
   const host = dock.querySelector(".dock-moments");
   if (!host || !moments.length) return;
-  const chips = [...moments].sort((a, b) => b.score - a.score).slice(0, 4).map((moment) =>
-    h("button", { type: "button", class: "chip", title: "Hear A, then B", onclick: () => pair.hear(moment) },
-      `${clock(moment.a)} ⇄ ${clock(moment.b)}`));
+  const chips = [...moments]
+    .sort((a, b) => b.score - a.score)
+    .slice(0, 4)
+    .map((moment) =>
+      h(
+        "button",
+        { type: "button", class: "chip", title: "Hear A, then B", onclick: () => pair.hear(moment) },
+        `${clock(moment.a)} ⇄ ${clock(moment.b)}`,
+      ),
+    );
   host.replaceChildren(h("span", { class: "muted" }, "They match at"), ...chips);
   announce(`${chips.length} moments that match`);
 }

@@ -17,7 +17,8 @@ export function h(tag, attributes = {}, ...children) {
     else if (name === "style") for (const [key, set] of Object.entries(value)) element.style.setProperty(key, set);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(child);
+  for (const child of children)
+    if (child !== null && child !== undefined && child !== false) element.append(/** @type {Node | string} */ (child));
   return element;
 }
 
@@ -33,6 +34,16 @@ export function svg(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   element.append(...children);
   return element;
+}
+
+/**
+ * Lay an element over a picture.
+ * @param {HTMLElement} element
+ * @param {readonly number[]} box Left, top, width and height, in fractions of the picture.
+ */
+export function lay(element, [left, top, width, height]) {
+  const sides = { left, top, width, height };
+  for (const [name, value] of Object.entries(sides)) element.style.setProperty(name, `${100 * value}%`);
 }
 
 /**

@@ -14,9 +14,13 @@ function cell(value) {
 
 /** @param {readonly Kept[]} items @returns {string} Ids, titles, categories, then every attribute. */
 export function csv(items) {
-  const names = [...new Set(items.flatMap((item) => Object.keys(item.attributes ?? {})))].filter((name) => !["title", "category"].includes(name));
+  const names = [...new Set(items.flatMap((item) => Object.keys(item.attributes ?? {})))].filter(
+    (name) => !["title", "category"].includes(name),
+  );
   const head = ["id", "title", "category", ...names].map(cell).join(",");
-  const lines = items.map((item) => [item.id, item.title, item.category, ...names.map((name) => item.attributes?.[name])].map(cell).join(","));
+  const lines = items.map((item) =>
+    [item.id, item.title, item.category, ...names.map((name) => item.attributes?.[name])].map(cell).join(","),
+  );
   return [head, ...lines, ""].join("\r\n");
 }
 
@@ -31,7 +35,10 @@ export function m3u8(name, items) {
   const entries = items.flatMap((item) => {
     const artist = item.attributes?.artist;
     const seconds = Math.round(Number(item.seconds ?? item.attributes?.duration)) || -1;
-    return [`#EXTINF:${seconds},${line(artist ? `${artist} - ${item.title}` : item.title)}`, new URL(media(item.id), document.baseURI.split("#")[0]).href];
+    return [
+      `#EXTINF:${seconds},${line(artist ? `${artist} - ${item.title}` : item.title)}`,
+      new URL(media(item.id), document.baseURI.split("#")[0]).href,
+    ];
   });
   return ["#EXTM3U", `#PLAYLIST:${line(name)}`, ...entries, ""].join("\n");
 }

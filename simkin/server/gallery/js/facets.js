@@ -16,7 +16,10 @@ export function tint(facet) {
 /** @param {Record<string, number>} shares @returns {string} `color 60 %, texture 30 %` */
 export function inWords(shares) {
   const told = Object.entries(shares).filter(([, share]) => share >= 0.005);
-  return told.sort((a, b) => b[1] - a[1]).map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+  return told
+    .sort((a, b) => b[1] - a[1])
+    .map(([name, share]) => `${name} ${percent(share)}`)
+    .join(", ");
 }
 
 /**
@@ -28,13 +31,25 @@ export function inWords(shares) {
 export function facetBar(score, shares) {
   const words = inWords(shares);
   const parts = Object.entries(shares).filter(([, share]) => share > 0);
-  const filled = h("span", { class: "facet-fill" }, ...parts.map(([name, share]) =>
-    h("span", { class: `facet-part ${tint(name)}`, style: { "flex-grow": String(share) } })));
+  const filled = h(
+    "span",
+    { class: "facet-fill" },
+    ...parts.map(([name, share]) =>
+      h("span", { class: `facet-part ${tint(name)}`, style: { "flex-grow": String(share) } }),
+    ),
+  );
   filled.style.width = `${100 * Math.max(0, Math.min(1, score))}%`;
-  return h("span", { class: "facet-bar", role: "img", "aria-label": words || "no facet speaks for it", title: words }, filled);
+  return h(
+    "span",
+    { class: "facet-bar", role: "img", "aria-label": words || "no facet speaks for it", title: words },
+    filled,
+  );
 }
 
 /** @param {string[]} facets @returns {HTMLElement} */
 export const legend = (facets) =>
-  h("ul", { class: "legend", "aria-label": "Facets" },
-    ...facets.map((facet) => h("li", {}, h("span", { class: `dot ${tint(facet)}` }), facet)));
+  h(
+    "ul",
+    { class: "legend", "aria-label": "Facets" },
+    ...facets.map((facet) => h("li", {}, h("span", { class: `dot ${tint(facet)}` }), facet)),
+  );

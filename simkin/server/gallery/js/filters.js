@@ -63,20 +63,47 @@ export function filterPanel(info, now, onChange) {
   /** @param {"low" | "high"} name @param {string} label */
   const bound = (name, label) =>
     h("input", {
-      type: "number", name, min: "0", step: "any", inputmode: "decimal", placeholder: label, "aria-label": `Price ${label}`,
+      type: "number",
+      name,
+      min: "0",
+      step: "any",
+      inputmode: "decimal",
+      placeholder: label,
+      "aria-label": `Price ${label}`,
       oninput: (event) => soon({ [name]: event.target.value }),
     });
   const prices = info.attributes.includes("price")
-    ? h("fieldset", {}, h("legend", {}, "Price"), h("div", { class: "pair" }, bound("low", "from"), bound("high", "to")))
+    ? h(
+        "fieldset",
+        {},
+        h("legend", {}, "Price"),
+        h("div", { class: "pair" }, bound("low", "from"), bound("high", "to")),
+      )
     : null;
   const any = h("input", {
-    type: "text", id: "where", placeholder: example(info), spellcheck: "false", autocapitalize: "off", autocomplete: "off",
-    "aria-describedby": "where-problem", oninput: (event) => soon({ where: event.target.value }),
+    type: "text",
+    id: "where",
+    placeholder: example(info),
+    spellcheck: "false",
+    autocapitalize: "off",
+    autocomplete: "off",
+    "aria-describedby": "where-problem",
+    oninput: (event) => soon({ where: event.target.value }),
   });
   const element = h(
-    "div", { class: "filters" }, kinds, categories.element, prices,
-    h("fieldset", {}, h("legend", {}, h("label", { for: "where" }, "Any attribute")), any, problem,
-      h("p", { class: "hint" }, "and · or · not · in (…) · ~ contains")),
+    "div",
+    { class: "filters" },
+    kinds,
+    categories.element,
+    prices,
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, h("label", { for: "where" }, "Any attribute")),
+      any,
+      problem,
+      h("p", { class: "hint" }, "and · or · not · in (…) · ~ contains"),
+    ),
   );
   const paint = () => {
     const filters = now();
@@ -101,8 +128,12 @@ function example(info) {
 function kindChoice(info, onChange) {
   if (Object.values(info.modalities).filter((items) => items > 0).length < 2) return null;
   const choice = (value, label) =>
-    h("label", {}, h("input", { type: "radio", name: "modality", value, onchange: () => onChange({ modality: value }) }),
-      h("span", {}, label));
+    h(
+      "label",
+      {},
+      h("input", { type: "radio", name: "modality", value, onchange: () => onChange({ modality: value }) }),
+      h("span", {}, label),
+    );
   const choices = [choice("", "All"), choice("image", "Pictures"), choice("audio", "Sounds")];
   return h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "Kind"), ...choices);
 }
@@ -122,12 +153,24 @@ function categoryList(info, now, onChange) {
     const chosen = now().categories;
     const shown = info.categories.filter(({ name }, place) => whole || place < SHOWN || chosen.includes(name));
     const line = ({ name, count: items }) =>
-      h("li", {}, h("label", {},
-        h("input", { type: "checkbox", checked: chosen.includes(name), onchange: () => flip(name) }),
-        h("span", { class: "name", title: name }, name), h("span", { class: "number" }, count(items))));
+      h(
+        "li",
+        {},
+        h(
+          "label",
+          {},
+          h("input", { type: "checkbox", checked: chosen.includes(name), onchange: () => flip(name) }),
+          h("span", { class: "name", title: name }, name),
+          h("span", { class: "number" }, count(items)),
+        ),
+      );
     const focused = list.contains(document.activeElement) && document.activeElement?.closest("li")?.textContent;
     list.replaceChildren(...shown.map(line));
-    if (focused) [...list.children].find((entry) => entry.textContent === focused)?.querySelector("input")?.focus();
+    if (focused)
+      [...list.children]
+        .find((entry) => entry.textContent === focused)
+        ?.querySelector("input")
+        ?.focus();
     more.hidden = info.categories.length <= SHOWN;
     more.textContent = whole ? "Fewer" : `All ${info.categories.length}`;
   };

@@ -17,19 +17,42 @@ export function open(root, params) {
 
   function paint() {
     const list = chosen();
-    const make = h("button", { type: "button", class: "button", onclick: () => show(store.add(`List ${store.all().length + 1}`)) }, icon("plus"), "New list");
+    const make = h(
+      "button",
+      { type: "button", class: "button", onclick: () => show(store.add(`List ${store.all().length + 1}`)) },
+      icon("plus"),
+      "New list",
+    );
     if (!list) {
       const browse = h("a", { class: "button primary", href: href("browse") }, "Browse");
-      root.replaceChildren(h("h1", { class: "visually-hidden" }, "Lists"),
-        empty("Nothing saved yet", h("p", {}, "The heart on a card saves it here."), browse));
+      root.replaceChildren(
+        h("h1", { class: "visually-hidden" }, "Lists"),
+        empty("Nothing saved yet", h("p", {}, "The heart on a card saves it here."), browse),
+      );
       return;
     }
-    const names = store.all().map((each) =>
-      h("li", {}, h("a", { href: href("lists", { list: each.key }), "aria-current": each.key === list.key ? "page" : null },
-        h("span", { class: "name" }, each.name), h("span", { class: "number" }, each.items.length))));
-    root.replaceChildren(h("div", { class: "browse" },
-      h("nav", { class: "list-names", "aria-label": "Lists" }, h("ul", {}, ...names), make),
-      h("section", { class: "list", "aria-label": list.name }, head(list), contents(list))));
+    const names = store
+      .all()
+      .map((each) =>
+        h(
+          "li",
+          {},
+          h(
+            "a",
+            { href: href("lists", { list: each.key }), "aria-current": each.key === list.key ? "page" : null },
+            h("span", { class: "name" }, each.name),
+            h("span", { class: "number" }, each.items.length),
+          ),
+        ),
+      );
+    root.replaceChildren(
+      h(
+        "div",
+        { class: "browse" },
+        h("nav", { class: "list-names", "aria-label": "Lists" }, h("ul", {}, ...names), make),
+        h("section", { class: "list", "aria-label": list.name }, head(list), contents(list)),
+      ),
+    );
   }
 
   /** @param {store.List} list */
@@ -42,26 +65,52 @@ export function open(root, params) {
 
   /** @param {store.List} list */
   function head(list) {
-    const name = h("input", { type: "text", class: "list-name", value: list.name, "aria-label": "Name of the list", maxlength: 120 });
+    const name = h("input", {
+      type: "text",
+      class: "list-name",
+      value: list.name,
+      "aria-label": "Name of the list",
+      maxlength: 120,
+    });
     name.addEventListener("change", () => store.replace(list.key, { name: name.value.trim() || "List" }));
     const used = store.all()[0].key === list.key;
     const sounds = list.items.filter(({ modality }) => modality === "audio");
     const pictures = list.items.filter(({ modality }) => modality === "image");
-    const drop = h("button", { type: "button", class: "button", onclick: () => {
-      if (!list.items.length || confirm(`Delete the list “${list.name}” with ${list.items.length} items?`)) {
-        store.remove(list.key);
-        show(store.all()[0] ?? { key: "", name: "", items: [] });
-      }
-    } }, "Delete");
+    const drop = h(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        onclick: () => {
+          if (!list.items.length || confirm(`Delete the list “${list.name}” with ${list.items.length} items?`)) {
+            store.remove(list.key);
+            show(store.all()[0] ?? { key: "", name: "", items: [] });
+          }
+        },
+      },
+      "Delete",
+    );
     const buttons = [
-      ...(list.items.length ? exportButtons(() => chosen().name, () => chosen().items) : []),
+      ...(list.items.length
+        ? exportButtons(
+            () => chosen().name,
+            () => chosen().items,
+          )
+        : []),
       pictures.length ? h("a", { class: "button", href: many("outfit", pictures) }, "Complete the outfit") : null,
       sounds.length ? h("a", { class: "button", href: many("playlist", sounds.slice(0, 5)) }, "Make a playlist") : null,
-      used ? null : h("button", { type: "button", class: "button", onclick: () => store.use(list.key) }, "Save into this one"),
+      used
+        ? null
+        : h("button", { type: "button", class: "button", onclick: () => store.use(list.key) }, "Save into this one"),
       drop,
     ];
-    return h("header", { class: "list-head" }, h("h1", {}, name), used ? h("p", { class: "muted" }, "Hearts save into this list.") : null,
-      h("div", { class: "row" }, ...buttons));
+    return h(
+      "header",
+      { class: "list-head" },
+      h("h1", {}, name),
+      used ? h("p", { class: "muted" }, "Hearts save into this list.") : null,
+      h("div", { class: "row" }, ...buttons),
+    );
   }
 
   /** @param {store.List} list */
@@ -74,7 +123,9 @@ export function open(root, params) {
       items.splice(to, 0, ...items.splice(from, 1));
       store.replace(list.key, { items });
       announce(`${items[to].title} is number ${to + 1}`);
-      /** @type {HTMLElement | null} */ (root.querySelector(`[data-place="${to}"] [data-step="${to > from ? 1 : -1}"]`))?.focus();
+      /** @type {HTMLElement | null} */ (
+        root.querySelector(`[data-place="${to}"] [data-step="${to > from ? 1 : -1}"]`)
+      )?.focus();
     };
     list.items.forEach((item, place) => {
       const step = (by, sign, label) => {
@@ -83,15 +134,30 @@ export function open(root, params) {
         button.disabled = place + by < 0 || place + by >= list.items.length;
         return button;
       };
-      const line = h("li", { class: "line", draggable: "true", "data-place": place },
+      const line = h(
+        "li",
+        { class: "line", draggable: "true", "data-place": place },
         h("span", { class: "number" }, place + 1),
-        h("a", { href: itemHref(item.id), class: "line-link" }, picture(item, 56),
-          h("span", {}, h("b", {}, item.title), h("span", { class: "muted" }, subtitle({ ...item, media: [] })))),
-        item.modality === "audio" ? action("play", `Play ${item.title}`, () => dock.play({ ...item, media: [] })) : null,
-        step(-1, "up", "Move up"), step(1, "down", "Move down"),
-        action("close", `Take out ${item.title}`, () => store.replace(list.key, { items: list.items.filter((each) => each !== item) })));
+        h(
+          "a",
+          { href: itemHref(item.id), class: "line-link" },
+          picture(item, 56),
+          h("span", {}, h("b", {}, item.title), h("span", { class: "muted" }, subtitle(item))),
+        ),
+        item.modality === "audio"
+          ? action("play", `Play ${item.title}`, () => dock.play({ ...item, media: [] }))
+          : null,
+        step(-1, "up", "Move up"),
+        step(1, "down", "Move down"),
+        action("close", `Take out ${item.title}`, () =>
+          store.replace(list.key, { items: list.items.filter((each) => each !== item) }),
+        ),
+      );
       line.addEventListener("dragstart", (event) => event.dataTransfer?.setData("text/x-place", String(place)));
-      line.addEventListener("dragover", (event) => event.dataTransfer?.types.includes("text/x-place") && event.preventDefault());
+      line.addEventListener(
+        "dragover",
+        (event) => event.dataTransfer?.types.includes("text/x-place") && event.preventDefault(),
+      );
       line.addEventListener("drop", (event) => {
         const from = event.dataTransfer?.getData("text/x-place");
         if (from) move(Number(from), place);

@@ -65,7 +65,9 @@ export function add(name, items = []) {
 export function toggle(item) {
   const used = lists[0] ?? add("My list");
   const present = holds(item.id);
-  replace(used.key, { items: present ? used.items.filter((each) => each.id !== item.id) : [...used.items, kept(item)] });
+  replace(used.key, {
+    items: present ? used.items.filter((each) => each.id !== item.id) : [...used.items, kept(item)],
+  });
   return !present;
 }
 

@@ -82,7 +82,10 @@ function focusHeading() {
 /** The title names the view and the catalog; views tell when theirs changes. */
 async function retitle() {
   const title = shown?.view.title ?? "";
-  const catalog = await info().then(({ name }) => name, () => "simkin");
+  const catalog = await info().then(
+    ({ name }) => name,
+    () => "simkin",
+  );
   document.title = title ? `${title} · ${catalog}` : catalog;
 }
 

@@ -26,7 +26,13 @@ export class MapCanvas {
     this.actions = actions;
     this.space = new MapSpace(data.x, data.y);
     this.groups = data.x.map((x, at) => nearestCluster(data.clusters, x, data.y[at]));
-    this.element = h("canvas", { class: "map-canvas", tabindex: 0, role: "img", "aria-label": "Map: drag to move, plus and minus to zoom, arrow keys to move; the list beside it opens the same items" });
+    this.element = h("canvas", {
+      class: "map-canvas",
+      tabindex: 0,
+      role: "img",
+      "aria-label":
+        "Map: drag to move, plus and minus to zoom, arrow keys to move; the list beside it opens the same items",
+    });
     /** @type {Map<string, HTMLImageElement>} */
     this.images = new Map();
     /** @type {Map<number, {x: number, y: number}>} */
@@ -54,7 +60,11 @@ export class MapCanvas {
     const fixed = this.#toMap(around.x, around.y);
     const zoom = Math.min(200, Math.max(0.8, this.place.zoom * factor));
     const scale = this.#scale(zoom);
-    this.#move({ zoom, x: fixed.x - (around.x - this.width / 2) / scale, y: fixed.y - (around.y - this.height / 2) / scale });
+    this.#move({
+      zoom,
+      x: fixed.x - (around.x - this.width / 2) / scale,
+      y: fixed.y - (around.y - this.height / 2) / scale,
+    });
   }
 
   /** @param {number} x @param {number} y @param {number} zoom */
@@ -118,7 +128,8 @@ export class MapCanvas {
     for (const place of seen) {
       const [x, y] = [across(data.x[place]), down(data.y[place])];
       const image = roomy ? this.#image(data.ids[place]) : null;
-      if (image) pen.drawImage(image, x - side / 2, y - side / 2, side, (side * image.naturalHeight) / image.naturalWidth);
+      if (image)
+        pen.drawImage(image, x - side / 2, y - side / 2, side, (side * image.naturalHeight) / image.naturalWidth);
       else {
         pen.fillStyle = colours.groups[this.groups[place] % colours.groups.length];
         pen.beginPath();
@@ -160,7 +171,7 @@ export class MapCanvas {
     if (!image) {
       image = new Image();
       image.onload = this.redraw;
-      image.src = thumbnail(id, MOST);
+      image.src = thumbnail({ id }, MOST);
       this.images.set(id, image);
       if (this.images.size > KEPT) this.images.delete(this.images.keys().next().value);
     }
@@ -178,10 +189,14 @@ export class MapCanvas {
       return this.space.nearest(point.x, point.y, 26 / this.#scale());
     };
     let travelled = 0;
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0018)), at(event));
-    }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0018)), at(event));
+      },
+      { passive: false },
+    );
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, at(event));
@@ -204,7 +219,11 @@ export class MapCanvas {
       } else {
         const scale = this.#scale();
         travelled += Math.hypot(now.x - before.x, now.y - before.y);
-        this.#move({ ...this.place, x: this.place.x - (now.x - before.x) / scale, y: this.place.y - (now.y - before.y) / scale });
+        this.#move({
+          ...this.place,
+          x: this.place.x - (now.x - before.x) / scale,
+          y: this.place.y - (now.y - before.y) / scale,
+        });
       }
       this.pointers.set(event.pointerId, now);
     });
@@ -231,7 +250,18 @@ export class MapCanvas {
   }
 }
 
-const GROUPS = ["#4c83c9", "#d9607f", "#3f9e6d", "#8f6bcf", "#cf9233", "#d07a45", "#4aa7a1", "#a0764a", "#7b8ea8", "#b65fae"];
+const GROUPS = [
+  "#4c83c9",
+  "#d9607f",
+  "#3f9e6d",
+  "#8f6bcf",
+  "#cf9233",
+  "#d07a45",
+  "#4aa7a1",
+  "#a0764a",
+  "#7b8ea8",
+  "#b65fae",
+];
 
 /** @param {MapData["clusters"]} clusters @param {number} x @param {number} y @returns {number} */
 function nearestCluster(clusters, x, y) {

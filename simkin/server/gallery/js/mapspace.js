@@ -20,7 +20,8 @@ export class MapSpace {
     for (let row = cellOf(top); row <= cellOf(bottom); row++) {
       for (let column = cellOf(left); column <= cellOf(right); column++) {
         for (const place of this.cells[row * CELLS + column]) {
-          if (this.x[place] >= left && this.x[place] <= right && this.y[place] >= top && this.y[place] <= bottom) found.push(place);
+          if (this.x[place] >= left && this.x[place] <= right && this.y[place] >= top && this.y[place] <= bottom)
+            found.push(place);
         }
       }
     }

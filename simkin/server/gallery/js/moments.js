@@ -16,18 +16,40 @@ export function momentsPicture(a, b, moments) {
   const sorted = [...moments].sort((one, other) => other.score - one.score);
   const host = h("div", { class: "moments" });
   const chips = sorted.map((moment, place) =>
-    h("li", {}, h("button", { type: "button", class: `chip tint-${place % 8}`, "data-moment": place, onclick: () => hear(moment) },
-      h("span", { class: "dot" }), `${clock(moment.a)} in A ⇄ ${clock(moment.b)} in B`, h("span", { class: "muted" }, percent(moment.score)))));
+    h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", class: `chip tint-${place % 8}`, "data-moment": place, onclick: () => hear(moment) },
+        h("span", { class: "dot" }),
+        `${clock(moment.a)} in A ⇄ ${clock(moment.b)} in B`,
+        h("span", { class: "muted" }, percent(moment.score)),
+      ),
+    ),
+  );
   const hear = (moment) => {
     dock.ready(a, b, moments);
     dock.hear(moment);
   };
-  const length = (item, side) => Number(item.attributes.duration) || Math.max(1, ...moments.map((moment) => moment[side] + moment.seconds));
-  const draw = (waves) => host.replaceChildren(picture(sorted, waves, [waves[0]?.seconds ?? length(a, "a"), waves[1]?.seconds ?? length(b, "b")], hear));
+  const length = (item, side) =>
+    Number(item.attributes.duration) || Math.max(1, ...moments.map((moment) => moment[side] + moment.seconds));
+  const draw = (waves) =>
+    host.replaceChildren(
+      picture(sorted, waves, [waves[0]?.seconds ?? length(a, "a"), waves[1]?.seconds ?? length(b, "b")], hear),
+    );
   draw([null, null]);
   Promise.all([waveform(a.id, SLICES), waveform(b.id, SLICES)]).then(draw);
-  const told = moments.length ? "Each ribbon joins two moments that sound alike: choose one to hear A, then B." : "No moments stand out: they are alike throughout, or hardly.";
-  return h("figure", { class: "moments-figure" }, h("figcaption", { class: "muted" }, told), host, h("ol", { class: "region-list" }, ...chips));
+  const told = moments.length
+    ? "Each ribbon joins two moments that sound alike: choose one to hear A, then B."
+    : "No moments stand out: they are alike throughout, or hardly.";
+  return h(
+    "figure",
+    { class: "moments-figure" },
+    h("figcaption", { class: "muted" }, told),
+    host,
+    h("ol", { class: "region-list" }, ...chips),
+  );
 }
 
 /**
@@ -44,13 +66,22 @@ function picture(moments, waves, seconds, hear) {
     const [top, floor] = [WAVE, WAVE + BETWEEN];
     const half = (top + floor) / 2;
     const path = `M${left} 0V${top}C${left} ${half} ${low} ${half} ${low} ${floor}V${height}H${end}V${floor}C${end} ${half} ${right} ${half} ${right} ${top}V0Z`;
-    const ribbon = svg("path", { d: path, class: `ribbon tint-${place % 8}`, "fill-opacity": (0.3 + 0.45 * Math.max(0, moment.score)).toFixed(2) });
+    const ribbon = svg("path", {
+      d: path,
+      class: `ribbon tint-${place % 8}`,
+      "fill-opacity": (0.3 + 0.45 * Math.max(0, moment.score)).toFixed(2),
+    });
     ribbon.addEventListener("click", () => hear(moment));
     ribbon.append(svgTitle(`${clock(moment.a)} in A, ${clock(moment.b)} in B`));
     return ribbon;
   });
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: "none", class: "moments-picture", "aria-hidden": "true" },
-    wave(waves[0], WAVE / 2), wave(waves[1], WAVE + BETWEEN + WAVE / 2), ...ribbons);
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: "none", class: "moments-picture", "aria-hidden": "true" },
+    wave(waves[0], WAVE / 2),
+    wave(waves[1], WAVE + BETWEEN + WAVE / 2),
+    ...ribbons,
+  );
 }
 
 /** @param {number} second @param {number} length @returns {number} */

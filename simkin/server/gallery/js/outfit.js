@@ -9,13 +9,18 @@ import { add } from "./liststore.js";
 import { rename } from "./router.js";
 import { empty, failed, waiting } from "./states.js";
 
+/** @typedef {{score: number, price: number | null, items: {slot: string, id: string}[]}} Completed */
+
 /** @param {HTMLElement} root @param {URLSearchParams} params */
 export async function open(root, params) {
   const ids = params.getAll("id");
   root.append(waiting(6));
   const [given, known] = await Promise.all([Promise.all(ids.map((id) => get("api/item", { id }))), info()]);
   const taken = new Set(given.map(({ category }) => category));
-  const offered = known.categories.map(({ name }) => name).filter((name) => !taken.has(name)).slice(0, 40);
+  const offered = known.categories
+    .map(({ name }) => name)
+    .filter((name) => !taken.has(name))
+    .slice(0, 40);
   let slots = params.getAll("slot");
   if (!slots.length) slots = offered.slice(0, 3);
   let price = params.get("max") ?? "";
@@ -25,41 +30,90 @@ export async function open(root, params) {
 
   const results = h("div", { class: "outfits" });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Kinds of things" });
-  const cap = h("input", { type: "number", min: 0, step: "any", value: price, placeholder: "no limit", "aria-label": "Highest price in all",
-    oninput: () => soon(() => (price = cap.value)) });
-  const variety = h("input", { type: "range", min: 0, max: 1, step: 0.1, value: diversity, "aria-label": "How varied", oninput: () => soon(() => (diversity = variety.value)) });
+  const cap = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    value: price,
+    placeholder: "no limit",
+    "aria-label": "Highest price in all",
+    oninput: () => soon(() => (price = cap.value)),
+  });
+  const variety = h("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.1,
+    value: diversity,
+    "aria-label": "How varied",
+    oninput: () => soon(() => (diversity = variety.value)),
+  });
   const soon = debounced(150, (/** @type {() => void} */ set) => {
     set();
     ask();
   });
 
   function paintChips() {
-    chips.replaceChildren(...offered.map((name) =>
-      h("button", { type: "button", class: "chip", "aria-pressed": String(slots.includes(name)), onclick: () => {
-        slots = slots.includes(name) ? slots.filter((each) => each !== name) : [...slots, name];
-        paintChips();
-        /** @type {HTMLElement | undefined} */ ([...chips.children].find((chip) => chip.textContent === name))?.focus();
-        ask();
-      } }, name)));
+    chips.replaceChildren(
+      ...offered.map((name) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "chip",
+            "aria-pressed": String(slots.includes(name)),
+            onclick: () => {
+              slots = slots.includes(name) ? slots.filter((each) => each !== name) : [...slots, name];
+              paintChips();
+              /** @type {HTMLElement | undefined} */ (
+                [...chips.children].find((chip) => chip.textContent === name)
+              )?.focus();
+              ask();
+            },
+          },
+          name,
+        ),
+      ),
+    );
   }
 
   async function ask() {
-    const written = [...ids.map((id) => ["id", id]), ...slots.map((slot) => ["slot", slot]), ["max", price], ["diversity", diversity]];
+    const written = [
+      ...ids.map((id) => ["id", id]),
+      ...slots.map((slot) => ["slot", slot]),
+      ["max", price],
+      ["diversity", diversity],
+    ];
     rename("outfit", new URLSearchParams(written));
     control?.abort();
     control = new AbortController();
     if (!slots.length) {
-      results.replaceChildren(empty("Choose what is missing", h("p", {}, "Each kind chosen above gets its best item.")));
+      results.replaceChildren(
+        empty("Choose what is missing", h("p", {}, "Each kind chosen above gets its best item.")),
+      );
       return;
     }
     try {
-      const body = { items: ids, slots, relation: "style", alternatives: 4, diversity: Number(diversity), max_price: price ? Number(price) : null };
+      const body = {
+        items: ids,
+        slots,
+        relation: "style",
+        alternatives: 4,
+        diversity: Number(diversity),
+        max_price: price ? Number(price) : null,
+      };
       const found = await post("api/complete", body, control.signal);
-      const wanted = [...new Set(found.alternatives.flatMap((/** @type {any} */ one) => one.items.map((/** @type {any} */ hit) => hit.id)))];
-      const items = new Map(await Promise.all(wanted.map(async (id) => [id, await get("api/item", { id }, control?.signal)])));
-      const outfits = found.alternatives.map((one, place) => outfit(given, one, items, place));
+      /** @type {Completed[]} */
+      const alternatives = found.alternatives;
+      const wanted = new Set(alternatives.flatMap(({ items }) => items.map(({ id }) => id)));
+      const pieces = await Promise.all([...wanted].map((id) => get("api/item", { id }, control?.signal)));
+      const items = new Map(pieces.map((item) => [item.id, item]));
+      const outfits = alternatives.map((one, place) => outfit(given, one, items, place));
       const notes = found.notes.map((note) => h("p", { class: "muted" }, note));
-      results.replaceChildren(...notes, ...(outfits.length ? outfits : [empty("Nothing fits", h("p", {}, "Raise the price or choose other kinds."))]));
+      results.replaceChildren(
+        ...notes,
+        ...(outfits.length ? outfits : [empty("Nothing fits", h("p", {}, "Raise the price or choose other kinds."))]),
+      );
     } catch (error) {
       if (!isAborted(error)) results.replaceChildren(failed(/** @type {Error} */ (error), ask));
     }
@@ -68,7 +122,8 @@ export async function open(root, params) {
   root.replaceChildren(
     h("h1", {}, "Complete the outfit"),
     h("div", { class: "outfit-form" }, chips, h("label", {}, "Price in all", cap), h("label", {}, "Variety", variety)),
-    results);
+    results,
+  );
   paintChips();
   ask();
   return { title: "Outfit", close: () => control?.abort() };
@@ -76,7 +131,7 @@ export async function open(root, params) {
 
 /**
  * @param {import("./api.js").Item[]} given
- * @param {{score: number, price: number | null, items: {slot: string, id: string}[]}} found
+ * @param {Completed} found
  * @param {Map<string, import("./api.js").Item>} items
  * @param {number} place
  */
@@ -86,11 +141,25 @@ function outfit(given, found, items, place) {
     add(`Outfit ${place + 1}`, all);
     toast("Saved as a list");
   };
-  const piece = (item) => h("a", { class: "piece", href: itemHref(item.id) }, h("span", { class: "card-picture" }, picture(item, 160, { alt: "" })),
-    h("span", { class: "card-title" }, item.title), h("span", { class: "card-subtitle" }, subtitle(item)));
-  return h("section", { class: "outfit", "aria-label": `Outfit ${place + 1}` },
-    h("header", { class: "row" }, h("h2", {}, `Outfit ${place + 1}`), h("span", { class: "score" }, found.score.toFixed(2)),
+  const piece = (item) =>
+    h(
+      "a",
+      { class: "piece", href: itemHref(item.id) },
+      h("span", { class: "card-picture" }, picture(item, 160, { alt: "" })),
+      h("span", { class: "card-title" }, item.title),
+      h("span", { class: "card-subtitle" }, subtitle(item)),
+    );
+  return h(
+    "section",
+    { class: "outfit", "aria-label": `Outfit ${place + 1}` },
+    h(
+      "header",
+      { class: "row" },
+      h("h2", {}, `Outfit ${place + 1}`),
+      h("span", { class: "score" }, found.score.toFixed(2)),
       found.price === null ? null : h("span", { class: "muted" }, `${found.price.toFixed(2)} in all`),
-      h("button", { type: "button", class: "button", onclick: save }, "Save as a list")),
-    h("div", { class: "pieces" }, ...all.map(piece)));
+      h("button", { type: "button", class: "button", onclick: save }, "Save as a list"),
+    ),
+    h("div", { class: "pieces" }, ...all.map(piece)),
+  );
 }

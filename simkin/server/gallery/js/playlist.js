@@ -19,7 +19,12 @@ const MODES = [
 /** @param {HTMLElement} root @param {URLSearchParams} params */
 export async function open(root, params) {
   const seeds = params.getAll("id");
-  const asked = { mode: params.get("mode") ?? "radius", to: params.get("to") ?? "", length: params.get("length") ?? "20", seed: params.get("seed") ?? "0" };
+  const asked = {
+    mode: params.get("mode") ?? "radius",
+    to: params.get("to") ?? "",
+    length: params.get("length") ?? "20",
+    seed: params.get("seed") ?? "0",
+  };
   root.append(waiting(6));
   const given = await Promise.all(seeds.map((id) => get("api/item", { id })));
   const name = given[0] ? `Like ${given[0].title}` : "Playlist";
@@ -31,11 +36,39 @@ export async function open(root, params) {
   const results = h("div", { "aria-live": "polite" });
   const hint = h("p", { class: "hint" });
   const soon = debounced(200, () => ask());
-  const mode = h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "Kind of playlist"), ...MODES.map(([value, label]) =>
-    h("label", {}, h("input", { type: "radio", name: "mode", value, checked: asked.mode === value, onchange: () => set({ mode: value }) }), h("span", {}, label))));
-  const length = h("input", { type: "number", min: 2, max: 200, value: asked.length, "aria-label": "How many songs", oninput: () => set({ length: length.value }) });
+  const mode = h(
+    "fieldset",
+    { class: "segments" },
+    h("legend", { class: "visually-hidden" }, "Kind of playlist"),
+    ...MODES.map(([value, label]) =>
+      h(
+        "label",
+        {},
+        h("input", {
+          type: "radio",
+          name: "mode",
+          value,
+          checked: asked.mode === value,
+          onchange: () => set({ mode: value }),
+        }),
+        h("span", {}, label),
+      ),
+    ),
+  );
+  const length = h("input", {
+    type: "number",
+    min: 2,
+    max: 200,
+    value: asked.length,
+    "aria-label": "How many songs",
+    oninput: () => set({ length: length.value }),
+  });
   const to = toChoice(asked.to, (id) => set({ to: id }));
-  const again = h("button", { type: "button", class: "button", onclick: () => set({ seed: String(Number(asked.seed) + 1) }) }, "Another one");
+  const again = h(
+    "button",
+    { type: "button", class: "button", onclick: () => set({ seed: String(Number(asked.seed) + 1) }) },
+    "Another one",
+  );
 
   /** @param {Partial<typeof asked>} change */
   function set(change) {
@@ -52,10 +85,24 @@ export async function open(root, params) {
     control = new AbortController();
     results.setAttribute("aria-busy", "true");
     try {
-      const body = { seeds, mode: asked.mode, to: asked.mode === "path" ? asked.to : null, length: Number(asked.length) || 20, seed: Number(asked.seed) || 0 };
+      const body = {
+        seeds,
+        mode: asked.mode,
+        to: asked.mode === "path" ? asked.to : null,
+        length: Number(asked.length) || 20,
+        seed: Number(asked.seed) || 0,
+      };
       const found = await post("api/playlist", body, control.signal);
-      tracks = await Promise.all(found.tracks.map(async (/** @type {any} */ track) => ({ ...(await get("api/item", { id: track.id }, control?.signal)), seconds: track.seconds })));
-      results.replaceChildren(...found.notes.map((/** @type {string} */ note) => h("p", { class: "muted" }, note)), shown(found.seconds));
+      tracks = await Promise.all(
+        found.tracks.map(async (/** @type {any} */ track) => ({
+          ...(await get("api/item", { id: track.id }, control?.signal)),
+          seconds: track.seconds,
+        })),
+      );
+      results.replaceChildren(
+        ...found.notes.map((/** @type {string} */ note) => h("p", { class: "muted" }, note)),
+        shown(found.seconds),
+      );
     } catch (error) {
       if (!isAborted(error)) results.replaceChildren(failed(/** @type {Error} */ (error), ask));
     } finally {
@@ -65,33 +112,86 @@ export async function open(root, params) {
 
   /** @param {number | null} seconds */
   function shown(seconds) {
-    const save = h("button", { type: "button", class: "button", onclick: () => {
-      add(name, tracks);
-      toast("Saved as a list");
-    } }, "Save as a list");
-    const line = (track, place) => h("li", { class: "line" }, h("span", { class: "number" }, place + 1),
-      h("a", { class: "line-link", href: itemHref(track.id) }, picture(track, 56), h("span", {}, h("b", {}, track.title), h("span", { class: "muted" }, subtitle(track)))),
-      h("span", { class: "time" }, track.seconds ? clock(track.seconds) : ""),
-      action("play", `Play ${track.title}`, () => (place ? dock.compare(tracks[place - 1], track) : dock.play(track))));
-    return h("div", { class: "playlist" },
-      h("div", { class: "row" }, h("p", { class: "total" }, `${tracks.length} songs${seconds ? `, ${clock(seconds)}` : ""}`), ...exportButtons(() => name, () => tracks), save, again),
-      h("ol", { class: "lines" }, ...tracks.map(line)));
+    const save = h(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        onclick: () => {
+          add(name, tracks);
+          toast("Saved as a list");
+        },
+      },
+      "Save as a list",
+    );
+    const line = (track, place) =>
+      h(
+        "li",
+        { class: "line" },
+        h("span", { class: "number" }, place + 1),
+        h(
+          "a",
+          { class: "line-link", href: itemHref(track.id) },
+          picture(track, 56),
+          h("span", {}, h("b", {}, track.title), h("span", { class: "muted" }, subtitle(track))),
+        ),
+        h("span", { class: "time" }, track.seconds ? clock(track.seconds) : ""),
+        action("play", `Play ${track.title}`, () =>
+          place ? dock.compare(tracks[place - 1], track) : dock.play(track),
+        ),
+      );
+    return h(
+      "div",
+      { class: "playlist" },
+      h(
+        "div",
+        { class: "row" },
+        h("p", { class: "total" }, `${tracks.length} songs${seconds ? `, ${clock(seconds)}` : ""}`),
+        ...exportButtons(
+          () => name,
+          () => tracks,
+        ),
+        save,
+        again,
+      ),
+      h("ol", { class: "lines" }, ...tracks.map(line)),
+    );
   }
 
-  root.replaceChildren(h("h1", {}, name), h("div", { class: "outfit-form" }, mode, h("label", {}, "Songs", length), to), hint, results);
+  root.replaceChildren(
+    h("h1", {}, name),
+    h("div", { class: "outfit-form" }, mode, h("label", {}, "Songs", length), to),
+    hint,
+    results,
+  );
   ask();
   return { title: name, close: () => control?.abort() };
 }
 
 /** @param {string} chosen @param {(id: string) => void} onChange A song to end with: one that was saved, or an id. */
 function toChoice(chosen, onChange) {
-  const saved = all().flatMap(({ items }) => items).filter(({ modality }) => modality === "audio");
-  const field = h("input", { type: "text", value: chosen, list: "songs-to", placeholder: "search a song", autocomplete: "off" });
+  const saved = all()
+    .flatMap(({ items }) => items)
+    .filter(({ modality }) => modality === "audio");
+  const field = h("input", {
+    type: "text",
+    value: chosen,
+    list: "songs-to",
+    placeholder: "search a song",
+    autocomplete: "off",
+  });
   const options = h("datalist", { id: "songs-to" }, ...saved.map(({ id, title }) => h("option", { value: id }, title)));
   const find = debounced(200, async () => {
-    const found = await get("api/items", { text: field.value, modality: "audio", limit: 12 }).catch(() => ({ items: [] }));
-    options.replaceChildren(...found.items.map(({ id, title, attributes }) => h("option", { value: id }, attributes.artist ? `${title}, ${attributes.artist}` : title)));
-    if (found.items.some(({ id }) => id === field.value) || found.items.length === 1) onChange(found.items.length === 1 ? found.items[0].id : field.value);
+    const found = await get("api/items", { text: field.value, modality: "audio", limit: 12 }).catch(() => ({
+      items: [],
+    }));
+    options.replaceChildren(
+      ...found.items.map(({ id, title, attributes }) =>
+        h("option", { value: id }, attributes.artist ? `${title}, ${attributes.artist}` : title),
+      ),
+    );
+    if (found.items.some(({ id }) => id === field.value) || found.items.length === 1)
+      onChange(found.items.length === 1 ? found.items[0].id : field.value);
   });
   field.addEventListener("input", find);
   return h("label", {}, "To", field, options);

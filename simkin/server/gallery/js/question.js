@@ -18,6 +18,7 @@ export function parse(params) {
   const number = (text, otherwise) => (Number.isFinite(Number.parseFloat(text)) ? Number.parseFloat(text) : otherwise);
   /** @param {string} text "weight:id" @returns {Part} */
   const part = (text) => ({ weight: number(text, 1), id: text.slice(text.indexOf(":") + 1) });
+  /** @type {Record<string, number>} */
   const emphasis = {};
   for (const text of params.getAll("more")) {
     const { weight, id } = part(text);

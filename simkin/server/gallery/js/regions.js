@@ -1,7 +1,7 @@
 /** Two pictures with the regions that match in the same colour and under the same number. */
 
 import { thumbnail } from "./api.js";
-import { h, percent } from "./dom.js";
+import { h, lay, percent } from "./dom.js";
 import { tint } from "./facets.js";
 
 /** @typedef {import("./why.js").Region} Region @typedef {import("./api.js").Item} Item */
@@ -9,17 +9,37 @@ import { tint } from "./facets.js";
 /** @param {Item} a @param {Item} b @param {Region[]} regions @returns {HTMLElement} */
 export function matchingRegions(a, b, regions) {
   const sorted = [...regions].sort((one, other) => other.strength - one.strength);
-  const element = h("div", { class: "regions" }, pictureWith(a, sorted, "a"), pictureWith(b, sorted, "b"),
-    h("ol", { class: "region-list" }, ...sorted.map((region, place) =>
-      h("li", {}, h("button", { type: "button", class: `chip ${tint(region.facet)}`, "data-region": place },
-        h("span", { class: "dot" }), `${place + 1} · ${region.facet} ${percent(region.strength)}`)))));
+  const element = h(
+    "div",
+    { class: "regions" },
+    pictureWith(a, sorted, "a"),
+    pictureWith(b, sorted, "b"),
+    h(
+      "ol",
+      { class: "region-list" },
+      ...sorted.map((region, place) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            { type: "button", class: `chip ${tint(region.facet)}`, "data-region": place },
+            h("span", { class: "dot" }),
+            `${place + 1} · ${region.facet} ${percent(region.strength)}`,
+          ),
+        ),
+      ),
+    ),
+  );
   const light = (place) => {
     for (const box of element.querySelectorAll(".region")) {
       box.classList.toggle("dim", place !== null && box.getAttribute("data-region") !== place);
     }
   };
   for (const type of ["pointerover", "focusin"]) {
-    element.addEventListener(type, (event) => light(/** @type {Element} */ (event.target).closest("[data-region]")?.getAttribute("data-region") ?? null));
+    element.addEventListener(type, (event) =>
+      light(/** @type {Element} */ (event.target).closest("[data-region]")?.getAttribute("data-region") ?? null),
+    );
   }
   for (const type of ["pointerleave", "focusout"]) element.addEventListener(type, () => light(null));
   return element;
@@ -28,11 +48,14 @@ export function matchingRegions(a, b, regions) {
 /** @param {Item} item @param {Region[]} regions @param {"a" | "b"} side */
 function pictureWith(item, regions, side) {
   const boxes = regions.map((region, place) => {
-    const [x, y, w, height] = region[side];
     const box = h("span", { class: `region ${tint(region.facet)}`, "data-region": place }, h("span", {}, place + 1));
-    for (const [name, value] of [["left", x], ["top", y], ["width", w], ["height", height]]) box.style.setProperty(name, `${100 * value}%`);
+    lay(box, region[side]);
     return box;
   });
-  return h("figure", {}, h("div", { class: "region-frame" }, h("img", { src: thumbnail(item.id, 640), alt: item.title }), ...boxes),
-    h("figcaption", {}, item.title));
+  return h(
+    "figure",
+    {},
+    h("div", { class: "region-frame" }, h("img", { src: thumbnail(item, 640), alt: item.title }), ...boxes),
+    h("figcaption", {}, item.title),
+  );
 }

@@ -14,7 +14,9 @@ export function reorder(host, elements) {
       before.set(/** @type {HTMLElement} */ (child).dataset.id, { left, top });
     }
   }
-  const focused = /** @type {HTMLElement | null} */ (host.contains(document.activeElement) ? document.activeElement : null);
+  const focused = /** @type {HTMLElement | null} */ (
+    host.contains(document.activeElement) ? document.activeElement : null
+  );
   const holder = focused?.closest("[data-id]")?.getAttribute("data-id");
   const mark = focused?.dataset.act;
   host.replaceChildren(...elements);

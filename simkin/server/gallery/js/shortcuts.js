@@ -20,18 +20,25 @@ const KEYS = [
 export function listenForKeys(button) {
   button.append(icon("help"));
   const dialog = h(
-    "dialog", { class: "help", "aria-labelledby": "help-title" },
-    h("form", { method: "dialog" },
+    "dialog",
+    { class: "help", "aria-labelledby": "help-title" },
+    h(
+      "form",
+      { method: "dialog" },
       h("h2", { id: "help-title" }, "What you can do here"),
-      h("ul", {},
+      h(
+        "ul",
+        {},
         h("li", {}, "Open anything: what could replace it, what goes with it, what sounds like it."),
         h("li", {}, "Drop, paste or choose a picture or a song to ask about it; cut out a part of a picture."),
         h("li", {}, "Say what counts more or less; put further items in, or against, and watch the answers move."),
         h("li", {}, "“Why?” shows what makes two alike; for songs, it plays the moments that match."),
-        h("li", {}, "Save with the heart; lists become outfits, playlists and files.")),
+        h("li", {}, "Save with the heart; lists become outfits, playlists and files."),
+      ),
       h("h3", {}, "Keys"),
       h("dl", { class: "keys" }, ...KEYS.flatMap(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),
-      h("button", { class: "button primary", value: "close" }, "Close")),
+      h("button", { class: "button primary", value: "close" }, "Close"),
+    ),
   );
   document.body.append(dialog);
   button.addEventListener("click", () => dialog.showModal());

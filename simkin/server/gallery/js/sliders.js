@@ -28,13 +28,19 @@ function told(place) {
 export function sliders(facets, asked, onChange) {
   const emphasis = { ...asked.emphasis };
   const soon = debounced(60, () => onChange({ emphasis: { ...emphasis } }));
-  const vary = debounced(60, (value) => onChange({ diversity: value }));
+  const vary = debounced(60, (/** @type {number} */ value) => onChange({ diversity: value }));
   const reset = h("button", { type: "button", class: "link", id: "reset-sliders" }, "Reset");
   const fields = facets.map((facet) => {
     const value = placeOf(emphasis[facet] ?? 1);
     const words = h("output", {}, told(value));
     const input = h("input", {
-      type: "range", min: -STEPS, max: STEPS, step: 0.5, class: tint(facet), "data-facet": facet, "aria-label": `How much ${facet} counts`,
+      type: "range",
+      min: -STEPS,
+      max: STEPS,
+      step: 0.5,
+      class: tint(facet),
+      "data-facet": facet,
+      "aria-label": `How much ${facet} counts`,
     });
     input.value = String(value);
     input.setAttribute("aria-valuetext", told(value));
@@ -44,9 +50,23 @@ export function sliders(facets, asked, onChange) {
       input.setAttribute("aria-valuetext", words.textContent);
       soon();
     });
-    return h("label", { class: "slider" }, h("span", { class: `dot ${tint(facet)}` }), h("span", {}, facet), words, input);
+    return h(
+      "label",
+      { class: "slider" },
+      h("span", { class: `dot ${tint(facet)}` }),
+      h("span", {}, facet),
+      words,
+      input,
+    );
   });
-  const varied = h("input", { type: "range", min: 0, max: 1, step: 0.1, "aria-label": "How varied the answers are", id: "diversity" });
+  const varied = h("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.1,
+    "aria-label": "How varied the answers are",
+    id: "diversity",
+  });
   varied.value = String(asked.diversity);
   const level = h("output", {}, variety(asked.diversity));
   varied.addEventListener("input", () => {
@@ -63,8 +83,11 @@ export function sliders(facets, asked, onChange) {
     varied.dispatchEvent(new Event("input"));
   });
   const element = h(
-    "fieldset", { class: "sliders" },
-    h("legend", {}, "What counts"), reset, ...fields,
+    "fieldset",
+    { class: "sliders" },
+    h("legend", {}, "What counts"),
+    reset,
+    ...fields,
     h("label", { class: "slider" }, h("span", { class: "dot" }), h("span", {}, "variety"), level, varied),
   );
   return element;

@@ -34,12 +34,23 @@ function paint() {
     go("ask", params(question({ items })));
   };
   const taken = (item) =>
-    h("button", { type: "button", class: "tray-item", "aria-label": `Take out ${item.title}`, onclick: () => put(item) },
-      picture(item, 48), icon("close"));
+    h(
+      "button",
+      { type: "button", class: "tray-item", "aria-label": `Take out ${item.title}`, onclick: () => put(item) },
+      picture(item, 48),
+      icon("close"),
+    );
   tray.replaceChildren(
     h("div", { class: "tray-items" }, ...gathered.map(taken)),
-    h("button", { type: "button", class: "button primary", onclick: ask },
-      gathered.length > 1 ? `Ask about these ${gathered.length} together` : "Ask about this"),
-    h("button", { type: "button", class: "icon-button", "aria-label": "Empty the tray", onclick: clear }, icon("close")),
+    h(
+      "button",
+      { type: "button", class: "button primary", onclick: ask },
+      gathered.length > 1 ? `Ask about these ${gathered.length} together` : "Ask about this",
+    ),
+    h(
+      "button",
+      { type: "button", class: "icon-button", "aria-label": "Empty the tray", onclick: clear },
+      icon("close"),
+    ),
   );
 }

@@ -33,7 +33,8 @@ function peaksOf(samples, slices) {
   const each = Math.max(1, Math.floor(samples.length / slices));
   const peaks = Array.from({ length: slices }, (_, slice) => {
     let loudest = 0;
-    for (let at = slice * each; at < Math.min(samples.length, (slice + 1) * each); at += 4) loudest = Math.max(loudest, Math.abs(samples[at]));
+    for (let at = slice * each; at < Math.min(samples.length, (slice + 1) * each); at += 4)
+      loudest = Math.max(loudest, Math.abs(samples[at]));
     return loudest;
   });
   const most = Math.max(...peaks, 1e-6);

@@ -30,24 +30,49 @@ export async function open(root, params) {
     /** @type {Promise<Explanation>} */ (get("api/explain", { a: idA, b: idB, relation })),
   ]);
   const others = await relationsOf(a.modality);
-  const judged = h("nav", { class: "row", "aria-label": "Judged by" }, ...others.map(({ name }) =>
-    h("a", { class: "chip", href: href("why", { a: idA, b: idB, relation: name }), "aria-current": name === relation ? "true" : null }, heading(name))));
-  const shown = a.modality === "audio" ? momentsPicture(a, b, why.moments ?? []) : matchingRegions(a, b, why.regions ?? []);
+  const judged = h(
+    "nav",
+    { class: "row", "aria-label": "Judged by" },
+    ...others.map(({ name }) =>
+      h(
+        "a",
+        {
+          class: "chip",
+          href: href("why", { a: idA, b: idB, relation: name }),
+          "aria-current": name === relation ? "true" : null,
+        },
+        heading(name),
+      ),
+    ),
+  );
+  const shown =
+    a.modality === "audio" ? momentsPicture(a, b, why.moments ?? []) : matchingRegions(a, b, why.regions ?? []);
   if (a.modality === "audio") dock.ready(a, b, why.moments ?? []);
   root.replaceChildren(
-    h("article", { class: "why-page" },
-      h("header", {},
+    h(
+      "article",
+      { class: "why-page" },
+      h(
+        "header",
+        {},
         h("h1", {}, `${a.title} and ${b.title}`),
         h("p", { class: "sentence" }, why.sentence),
-        h("div", { class: "why-score" }, h("span", { class: "score" }, why.score.toFixed(2)), facetBar(why.score, why.facets),
-          h("span", { class: "muted" }, `closer than ${percent(why.closer_than)} of random pairs`)),
+        h(
+          "div",
+          { class: "why-score" },
+          h("span", { class: "score" }, why.score.toFixed(2)),
+          facetBar(why.score, why.facets),
+          h("span", { class: "muted" }, `closer than ${percent(why.closer_than)} of random pairs`),
+        ),
         h("p", { class: "muted" }, inWords(why.facets)),
-        judged),
+        judged,
+      ),
       legend(Object.keys(why.facets)),
       shown,
       a.modality === "audio" ? songs(a, b) : null,
       h("ul", { class: "reasons" }, ...(why.words ?? []).map((word) => h("li", {}, word))),
-      ...(why.dimensions?.length ? [dimensions(why.dimensions)] : [])),
+      ...(why.dimensions?.length ? [dimensions(why.dimensions)] : []),
+    ),
   );
   return { title: `${a.title} and ${b.title}` };
 }
@@ -55,16 +80,42 @@ export async function open(root, params) {
 /** @param {import("./api.js").Item} a @param {import("./api.js").Item} b */
 function songs(a, b) {
   const one = (item, letter) =>
-    h("a", { class: "song", href: itemHref(item.id) }, picture(item, 56), h("span", {}, h("b", {}, `${letter} · ${item.title}`), h("span", { class: "muted" }, subtitle(item))));
-  const listen = h("button", { type: "button", class: "button primary", onclick: () => dock.compare(a, b) }, icon("play"), "Play both");
+    h(
+      "a",
+      { class: "song", href: itemHref(item.id) },
+      picture(item, 56),
+      h("span", {}, h("b", {}, `${letter} · ${item.title}`), h("span", { class: "muted" }, subtitle(item))),
+    );
+  const listen = h(
+    "button",
+    { type: "button", class: "button primary", onclick: () => dock.compare(a, b) },
+    icon("play"),
+    "Play both",
+  );
   return h("div", { class: "songs row" }, one(a, "A"), one(b, "B"), listen);
 }
 
 /** @param {NonNullable<Explanation["dimensions"]>} moved What a learned relation found alike, by items at its ends. */
 function dimensions(moved) {
-  const ends = (ids) => h("span", { class: "ends" }, ...ids.slice(0, 3).map((id) =>
-    h("a", { href: itemHref(id), title: id }, picture({ id, title: id, modality: "image" }, 64, { alt: id }))));
-  return h("section", {}, h("h2", {}, "Learned from behaviour"), h("p", { class: "muted" }, "Each line runs between two kinds of items; both stand at the same place on it."),
-    h("ul", { class: "dimensions" }, ...moved.map(({ share, low, high }) =>
-      h("li", {}, ends(low), h("span", { class: "axis" }, percent(share)), ends(high)))));
+  const ends = (ids) =>
+    h(
+      "span",
+      { class: "ends" },
+      ...ids
+        .slice(0, 3)
+        .map((id) => h("a", { href: itemHref(id), title: id }, picture({ id, modality: "image" }, 64, { alt: id }))),
+    );
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Learned from behaviour"),
+    h("p", { class: "muted" }, "Each line runs between two kinds of items; both stand at the same place on it."),
+    h(
+      "ul",
+      { class: "dimensions" },
+      ...moved.map(({ share, low, high }) =>
+        h("li", {}, ends(low), h("span", { class: "axis" }, percent(share)), ends(high)),
+      ),
+    ),
+  );
 }
