@@ -1,6 +1,7 @@
 /** The catalog as a grid, searched, filtered and sorted. */
 
 import { announce } from "./announce.js";
+import { get } from "./api.js";
 import { action, card, itemHref } from "./card.js";
 import { info } from "./catalog.js";
 import { count, debounced, h } from "./dom.js";
@@ -15,7 +16,10 @@ import * as tray from "./tray.js";
 
 /** @typedef {import("./filters.js").Filters} Filters */
 
-/** The last pages seen, so that going back shows them at once. @type {{key: string, pages: Pages} | null} */
+/** Milliseconds between looks at whether an empty catalog has been filled. */
+const FILLED = 3000;
+
+/** The last pages seen, so that going back shows them at once. @type {{key: string, pages: Pages, active: number} | null} */
 let last = null;
 
 /** @param {HTMLElement} root @param {URLSearchParams} given */
@@ -26,7 +30,7 @@ export function open(root, given) {
   const state = h("div", {}, waiting(18));
   const total = h("p", { class: "total" });
   const chips = h("div", { class: "chips" });
-  const sort = h("select", { "aria-label": "Sort by", onchange: () => change({ sort: sort.value }) });
+  const sort = h("select", { "aria-label": "Sort by", hidden: true, onchange: () => change({ sort: sort.value }) });
   const side = h("details", { class: "side" }, h("summary", { class: "button" }, icon("filter"), "Filters"));
   const wide = matchMedia("(min-width: 960px)");
   const onWidth = () => (side.open = wide.matches);
@@ -50,6 +54,7 @@ export function open(root, given) {
   let panel = null;
   /** @type {Pages} */
   let pages;
+  let watch = 0;
 
   const typed = debounced(140, () => change({ text: search.value.trim() }));
   search.value = filters.text;
@@ -62,7 +67,7 @@ export function open(root, given) {
       panel.paint();
       sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
       sort.value = filters.sort;
-      if (known.items === 0) onPages();
+      sort.hidden = known.items === 0;
     },
     () => side.remove(),
   );
@@ -79,9 +84,9 @@ export function open(root, given) {
     const query = { text: filters.text, modality: filters.modality, where: where(filters), sort: filters.sort };
     const key = JSON.stringify(query);
     pages?.cancel();
-    pages = last?.key === key ? last.pages : new Pages(query, onPages);
+    if (last?.key !== key) last = { key, pages: new Pages(query, onPages), active: 0 };
+    pages = last.pages;
     pages.onChange = onPages;
-    last = { key, pages };
     panel?.paint();
     sort.value = filters.sort;
     paintChips();
@@ -102,7 +107,7 @@ export function open(root, given) {
       return;
     }
     state.replaceChildren();
-    grid.show(pages, pages.total);
+    grid.show(pages, pages.total, last?.active ?? 0);
     const things = pages.total === 1 ? "item" : "items";
     total.textContent = `${count(pages.total)} ${things}`;
     if (grid.reachable < pages.total) total.textContent += `, the first ${count(grid.reachable)} shown`;
@@ -111,8 +116,8 @@ export function open(root, given) {
   }
 
   async function nothing() {
-    const known = await info();
-    if (known.items) {
+    const known = await info().catch(() => null);
+    if (known?.items) {
       const clear = () => {
         search.value = "";
         change(parse(new URLSearchParams()));
@@ -121,14 +126,22 @@ export function open(root, given) {
       state.replaceChildren(empty("Nothing passes", h("p", {}, "No item fits this search and these filters."), button));
       return;
     }
-    const command = h("pre", {}, h("code", {}, `simkin index YOUR_FILES/ --catalog ${known.name}`));
+    const command = `simkin index YOUR_FILES/ --catalog ${known ? `${known.name}.simkin` : "THIS_CATALOG"}`;
     state.replaceChildren(
       empty(
         "This catalog is empty",
-        h("p", {}, "Fill it with a folder or a table of pictures or songs; this page follows by itself."),
-        command,
+        h("p", {}, "Fill it with a folder or a table of pictures or songs; they show up here by themselves."),
+        h("pre", {}, h("code", {}, command)),
       ),
     );
+    clearTimeout(watch);
+    watch = window.setTimeout(look, FILLED);
+  }
+
+  async function look() {
+    const found = await get("api/items", { limit: 1 }).catch(() => ({ total: 0 }));
+    if (found.total) location.reload();
+    else watch = window.setTimeout(look, FILLED);
   }
 
   function paintChips() {
@@ -165,10 +178,12 @@ export function open(root, given) {
       load();
     },
     close() {
+      clearTimeout(watch);
       search.removeEventListener("input", typed);
       wide.removeEventListener("change", onWidth);
       pages.cancel();
       grid.detach();
+      if (last) last.active = grid.active;
     },
     focus: () => grid.focus(grid.active),
   };

@@ -58,9 +58,10 @@ export class Grid {
    * Show other items.
    * @param {Source} source
    * @param {number} total
+   * @param {number} active Which of them the Tab key leads to.
    */
-  show(source, total) {
-    if (source !== this.source) this.active = 0;
+  show(source, total, active) {
+    this.active = active;
     this.source = source;
     this.total = total;
     this.#clear();
@@ -76,14 +77,14 @@ export class Grid {
   /** @param {number} position Gets the focus, scrolled into view. */
   focus(position) {
     if (!this.total) return;
-    this.active = Math.max(0, Math.min(this.total - 1, position));
-    const row = Math.floor(this.active / this.columns);
+    const wanted = Math.max(0, Math.min(this.total - 1, position));
+    const row = Math.floor(wanted / this.columns);
     const top = this.#top() + row * this.rowHeight;
     const header = document.querySelector("header")?.getBoundingClientRect().height ?? 0;
     if (top < scrollY + header + GAP) scrollTo({ top: top - header - GAP });
     else if (top + this.rowHeight > scrollY + innerHeight) scrollTo({ top: top + this.rowHeight - innerHeight + GAP });
     this.update();
-    const cell = this.rows.get(row)?.children[this.active % this.columns];
+    const cell = this.rows.get(row)?.children[wanted % this.columns];
     const link = /** @type {HTMLElement | null} */ (cell?.querySelector("a"));
     (link ?? this.element).focus({ preventScroll: true });
   }
