@@ -37,7 +37,6 @@ let turn = 0;
 
 /** Where each address was scrolled to. @type {Map<string, number>} */
 const places = new Map();
-let address = location.hash;
 
 async function show() {
   const mine = ++turn;
@@ -98,9 +97,9 @@ function paintCount() {
 
 history.scrollRestoration = "manual";
 window.addEventListener("scrollend", () => places.set(location.hash, scrollY));
-window.addEventListener("hashchange", () => {
-  places.set(address, places.get(address) ?? scrollY);
-  address = location.hash;
+window.addEventListener("hashchange", (event) => {
+  const left = new URL(event.oldURL).hash;
+  places.set(left, places.get(left) ?? scrollY);
   show();
 });
 window.addEventListener("simkin:title", retitle);
