@@ -152,7 +152,8 @@ export class AnswerColumn {
       hit.score.toFixed(2),
     );
     const made = card(item, this.actions.onListen ? 72 : 180, {
-      actions: [listen, more, less],
+      actions: [more, less],
+      last: listen,
       more: [
         h("div", { class: "card-score" }, score, facetBar(hit.score, hit.facets)),
         h(

@@ -42,10 +42,10 @@ const missing = (item) => h("span", { class: "no-picture" }, icon(item.modality 
 /**
  * @param {Item} item
  * @param {number} width
- * @param {{later?: boolean, more?: (Node | null | false)[], actions?: (Node | null | false)[], tabindex?: number}} [options]
+ * @param {{later?: boolean, more?: (Node | null)[], actions?: Node[], last?: Node | null, tabindex?: number}} [options]
  * @returns {HTMLElement}
  */
-export function card(item, width, { later = false, more = [], actions = [], tabindex } = {}) {
+export function card(item, width, { later = false, more = [], actions = [], last = null, tabindex } = {}) {
   return h(
     "article",
     { class: `card ${item.modality}`, "data-id": item.id },
@@ -56,7 +56,7 @@ export function card(item, width, { later = false, more = [], actions = [], tabi
       h("span", { class: "card-title" }, item.title),
       h("span", { class: "card-subtitle" }, subtitle(item)),
     ),
-    h("div", { class: "card-actions" }, ...actions, heart(item, tabindex)),
+    h("div", { class: "card-actions" }, ...actions, heart(item, tabindex), last),
     ...more,
   );
 }

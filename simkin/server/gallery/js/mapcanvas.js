@@ -6,11 +6,12 @@ import { MapSpace } from "./mapspace.js";
 
 const MOST = 60;
 const ROOMY = 160;
+const FEW = 24;
 const KEPT = 600;
 const PAD = 40;
 
 /**
- * @typedef {{ids: string[], x: number[], y: number[], clusters: {x: number, y: number, size: number, label: string, central: string[]}[]}} MapData
+ * @typedef {{modality: string, ids: string[], x: number[], y: number[], clusters: {x: number, y: number, size: number, label: string, central: string[]}[]}} MapData
  * @typedef {{x: number, y: number, zoom: number}} Place The middle of the view, 0 to 1, and how much is enlarged.
  */
 
@@ -121,8 +122,8 @@ export class MapCanvas {
     const corner = this.#toMap(-MOST, -MOST);
     const end = this.#toMap(width + MOST, height + MOST);
     const seen = this.space.inside({ left: corner.x, top: corner.y, right: end.x, bottom: end.y });
-    const side = Math.min(MOST, Math.sqrt((width * height) / Math.max(seen.length, 1)) * 0.8);
-    const roomy = seen.length <= ROOMY || side > 34;
+    const side = Math.min(MOST, Math.sqrt((width * height) / Math.max(seen.length, 1)) * 0.6);
+    const roomy = data.modality === "image" ? seen.length <= ROOMY || side > 26 : seen.length <= FEW;
     const colours = this.#colours();
     const radius = Math.min(5, Math.max(1.6, 60 / Math.sqrt(seen.length + 1)));
     for (const place of seen) {
