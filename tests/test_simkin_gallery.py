@@ -396,6 +396,30 @@ def test_what_is_saved_becomes_a_list_that_can_be_named_ordered_and_exported(vis
     expect(page.locator(".line")).to_have_count(2)
 
 
+def test_the_map_zooms_pans_and_opens_items(visit: Visit) -> None:
+    """By wheel and keys on the canvas, and by the list of clusters beside it; the address keeps the place."""
+    page = visit.open("#/map?relation=style")
+    canvas = page.locator(".map-canvas")
+    expect(page.locator(".map-head")).to_contain_text("82 items")
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -600)
+    expect(page).to_have_url(re.compile(r"z=[2-9]"))
+    canvas.focus()
+    page.keyboard.press("0")
+    expect(page).to_have_url(re.compile(r"z=1\.00"))
+    page.get_by_role("navigation", name="Clusters").get_by_role("button").first.click()
+    expect(page).to_have_url(re.compile(r"z=5\.00"))
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 50, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("#/map"))
+    page.get_by_role("navigation", name="Clusters").get_by_role("link").first.click()
+    assert titles(page, "style")
+
+
 def test_markup_in_ids_and_titles_stays_text(visit: Visit) -> None:
     """Searched, opened, saved and exported: nothing of it runs."""
     visit.expected = "status of 404"
