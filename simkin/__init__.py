@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from index.errors import SimkinError
     from index.ingesting.ingest import IndexOptions, IndexReport
     from index.items import Failure, Item
+    from index.lists.clusters import find_clusters
+    from index.lists.complete import complete_outfit
+    from index.lists.map import StyleMap, map_items
+    from index.lists.outfits import score_outfit
+    from index.lists.paths import find_path
     from index.recommender import Recommender
     from simkin.library import index, open
 
@@ -35,8 +40,14 @@ __all__ = [
     "Query",
     "Recommender",
     "SimkinError",
+    "StyleMap",
+    "complete_outfit",
+    "find_clusters",
+    "find_path",
     "index",
+    "map_items",
     "open",
+    "score_outfit",
     "write_all",
 ]
 
@@ -53,8 +64,14 @@ _HOMES = {
     "Query": "index.answers",
     "Recommender": "index.recommender",
     "SimkinError": "index.errors",
+    "StyleMap": "index.lists.map",
+    "complete_outfit": "index.lists.complete",
+    "find_clusters": "index.lists.clusters",
+    "find_path": "index.lists.paths",
     "index": "simkin.library",
+    "map_items": "index.lists.map",
     "open": "simkin.library",
+    "score_outfit": "index.lists.outfits",
     "write_all": "index.answering.batch",
 }
 

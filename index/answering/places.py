@@ -16,6 +16,7 @@ from index.engine.delta import Delta, read_delta
 from index.engine.head import Head
 from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError, StaleIndexError
+from index.items import Item
 from index.matching import matching_keys
 from index.recommender import Recommender
 from index.relations import Relation
@@ -172,6 +173,11 @@ class Places:
         if not found.keys() >= set(keys):
             raise StaleIndexError("an item was removed from the catalog while it was asked about; ask again")
         return [found[key] for key in keys]
+
+    def items(self, keys: Sequence[int]) -> tuple[Item, ...]:
+        """Items by database key, in order, without those removed a moment ago."""
+        found = self.catalog.items(list(keys))
+        return tuple(found[key] for key in keys if key in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index.answering.places import Places, Selection, places_of
 from index.catalog import chunks, marks, storage_errors
 from index.errors import InputError
+from index.items import Item
 from index.recommender import Recommender
 
 SAMPLE = 10_000
@@ -39,12 +40,14 @@ class Cluster:
         central: Ids of the items closest to its centre, closest first, near-duplicates left out.
         categories: Its most frequent categories with their counts, most frequent first, at most three; items
             without one are not counted.
+        items: The central ones, to show.
     """
 
     size: int
     share: float
     central: tuple[str, ...]
     categories: tuple[tuple[str, int], ...]
+    items: tuple[Item, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,20 @@ class Clusters:
     items: int
     fitted_on: int
     clusters: tuple[Cluster, ...]
+
+    def _repr_html_(self) -> str:
+        """Show each cluster as a row of its most central items in a notebook."""
+        from index.answering.notebook import rows_html
+
+        rows = [
+            (
+                f"{cluster.size} items, {100 * cluster.share:.1f} %: "
+                + ", ".join(f"{name} {count}" for name, count in cluster.categories),
+                [(item, "") for item in cluster.items],
+            )
+            for cluster in self.clusters
+        ]
+        return rows_html(f"{self.relation}: {len(self.clusters)} clusters of {self.items} {self.modality} items", rows)
 
 
 def find_clusters(
@@ -223,7 +240,8 @@ def _describe(chosen: Selection, centres: NDArray[np.float32], central: int) -> 
         different = [key for at, key in enumerate(keys_near) if first[at] == at][:central]
         common = sorted(kinds[label].items(), key=lambda pair: (-pair[1], pair[0]))[:3]
         size = int(sizes[label])
-        found.append((Cluster(size, size / len(chosen), tuple(places.ids(different)), tuple(common)), label))
+        ids, items = tuple(places.ids(different)), places.items(different)
+        found.append((Cluster(size, size / len(chosen), ids, tuple(common), items), label))
     found.sort(key=lambda pair: (-pair[0].size, pair[0].central))
     renamed = np.full(len(centres), -1, np.int32)
     renamed[[label for _, label in found]] = np.arange(len(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from index.answering.places import Places, named_keys, places_of
 from index.catalog import storage_errors
 from index.errors import InputError
+from index.items import Item
 from index.recommender import Recommender
 from index.types import Vectors
 
@@ -57,6 +58,7 @@ class Outfit:
         items: Each item's mean over its own pairs, in the order in which they were named.
         weakest: The item whose mean is lowest; of equals, as two items always are, the one named last.
         suggestion: ``None`` when none was asked for, or when nothing in the catalog goes better.
+        shown: All items named here, to show.
     """
 
     relation: str
@@ -66,6 +68,19 @@ class Outfit:
     items: tuple[tuple[str, float], ...]
     weakest: str
     suggestion: Suggestion | None
+    shown: tuple[Item, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """Show the items, what each brings, and what would go better, in a notebook."""
+        from index.answering.notebook import rows_html
+
+        by_id = {item.item_id: item for item in self.shown}
+        rows = [("", [(by_id[name], _told(mean, name == self.weakest)) for name, mean in self.items if name in by_id])]
+        better = self.suggestion
+        if better is not None and better.item_id in by_id:
+            told = f"in the place of {better.replaces}: {better.score:.3f}"
+            rows.append(("what would go better", [(by_id[better.item_id], told)]))
+        return rows_html(f"{self.relation}: mean {self.measure} {self.score:.3f}", rows)
 
 
 def score_outfit(
@@ -102,6 +117,8 @@ def score_outfit(
         left, right = np.triu_indices(len(keys), 1)
         means = together.sum(axis=1) / (len(keys) - 1)
         weakest = len(keys) - 1 - int(np.argmin(means[::-1]))
+        suggestion = _suggest(places, keys, together, weakest) if suggest else None
+        better = places.catalog.keys_of([suggestion.item_id]) if suggestion else []
         return Outfit(
             relation=relation,
             measure="score" if places.head is None else "log-likelihood",
@@ -112,8 +129,13 @@ def score_outfit(
             ),
             items=tuple(zip(ids, means.tolist(), strict=True)),
             weakest=ids[weakest],
-            suggestion=_suggest(places, keys, together, weakest) if suggest else None,
+            suggestion=suggestion,
+            shown=places.items([*keys, *better]),
         )
+
+
+def _told(mean: float, weakest: bool) -> str:
+    return f"{mean:.3f}{', the weakest' if weakest else ''}"
 
 
 def pair_scores(places: Places, left: Vectors, right: Vectors) -> NDArray[np.float64]:

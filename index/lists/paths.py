@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as File
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index.answering.places import Places, named_keys, places_of
 from index.catalog import storage_errors
 from index.errors import InputError
+from index.items import Item
 from index.lists.candidates import Candidates
 from index.recommender import Recommender
 
@@ -46,12 +47,22 @@ class Path:
         steps: Both ends and the items between.
         lowest: Score of the largest step, the lowest of all.
         direct: Score of the step from one end to the other at once.
+        items: Those of the steps, to show.
     """
 
     relation: str
     steps: tuple[Step, ...]
     lowest: float
     direct: float
+    items: tuple[Item, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """Show the way as a row of pictures in a notebook."""
+        from index.answering.notebook import rows_html
+
+        score_of = {step.item_id: "" if step.score is None else f"{step.score:.3f}" for step in self.steps}
+        told = f"{self.relation}: every step at least {self.lowest:.3f}, at once {self.direct:.3f}"
+        return rows_html(told, [("", [(item, score_of[item.item_id]) for item in self.items])])
 
 
 def find_path(
@@ -117,6 +128,7 @@ def find_path(
             steps=tuple(Step(item_id, score) for item_id, score in zip(ids, [None, *scores], strict=True)),
             lowest=min(scores),
             direct=float(places.scores(apart[:1, 1:2])[0, 0]),
+            items=places.items([pool[at] for at in found.tolist()]),
         )
 
 
