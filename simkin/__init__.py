@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from index.answers import Answer, Hit, Query
     from index.catalog import Catalog
     from index.errors import SimkinError
+    from index.explaining.explainer import explain
     from index.ingesting.ingest import IndexOptions, IndexReport
     from index.items import Failure, Item
     from index.lists.clusters import find_clusters
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from index.lists.map import StyleMap, map_items
     from index.lists.outfits import score_outfit
     from index.lists.paths import find_path
+    from index.lists.playlist import make_playlist
     from index.recommender import Recommender
     from simkin.library import index, open
 
@@ -42,9 +44,11 @@ __all__ = [
     "SimkinError",
     "StyleMap",
     "complete_outfit",
+    "explain",
     "find_clusters",
     "find_path",
     "index",
+    "make_playlist",
     "map_items",
     "open",
     "score_outfit",
@@ -66,9 +70,11 @@ _HOMES = {
     "SimkinError": "index.errors",
     "StyleMap": "index.lists.map",
     "complete_outfit": "index.lists.complete",
+    "explain": "index.explaining.explainer",
     "find_clusters": "index.lists.clusters",
     "find_path": "index.lists.paths",
     "index": "simkin.library",
+    "make_playlist": "index.lists.playlist",
     "map_items": "index.lists.map",
     "open": "simkin.library",
     "score_outfit": "index.lists.outfits",

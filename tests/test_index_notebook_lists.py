@@ -88,6 +88,6 @@ def test_readme_shows_python_that_runs(photos: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("index.lists.map_layout.has_umap", lambda: False)
     names: dict[str, object] = {}
     exec(snippet, names)
-    for name in ("answer", "style", "styles", "path"):
+    for name in ("answer", "style", "styles", "path", "why"):
         assert "<img" in names[name]._repr_html_()  # type: ignore[attr-defined]
     names["recommender"].catalog.close()  # type: ignore[attr-defined]
