@@ -239,7 +239,7 @@ def test_vectors_that_cannot_be_used_are_told(tmp_path):
         with pytest.raises(InputError, match=message):
             read_vectors_file(tmp_path / name)
 
-    refused("a.csv", "expected .npy or .parquet")
+    refused("a.csv", "expected .npy, .npz or .parquet")
     refused("a.parquet", "does not exist")
     (tmp_path / "a.parquet").write_text("no table")
     refused("a.parquet", "not a readable Parquet file")

@@ -128,6 +128,8 @@ def test_encoder_names_are_those_of_their_cards() -> None:
 def test_choices_of_the_command_line_are_those_of_the_library() -> None:
     """They are written down there once more, so that --help loads nothing."""
     from index.learning.fitting import METHODS
+    from index.learning.targets import TARGETS
     from simkin.cli import learn
 
     assert tuple(METHODS) == learn.METHODS
+    assert TARGETS == learn.TARGETS

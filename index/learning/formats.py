@@ -11,6 +11,7 @@ from index.errors import InputError, UnknownNameError
 from index.ingesting.tables import TABLE_SUFFIXES
 from index.learning.amazon import read_meta, read_reviews
 from index.learning.edges import Edge, Event, Reading, read_events, read_pairs, table_kind, table_suffix
+from index.learning.groups import EventLog
 from index.learning.lines import open_text, reading_errors
 from index.learning.millionsong import read_taste_profile
 from index.learning.movielens import HEADER, read_ratings
@@ -58,7 +59,12 @@ _FIRST_LINES: Mapping[str, str] = {
 
 
 def read_edges(
-    source: Path, *, format: str = "", pairing: Pairing | None = None, reading: Reading | None = None
+    source: Path,
+    *,
+    format: str = "",
+    pairing: Pairing | None = None,
+    reading: Reading | None = None,
+    log: EventLog | None = None,
 ) -> Iterator[Edge]:
     """Read the edges of a file or folder, whatever its format; pairs are made of groups.
 
@@ -69,6 +75,7 @@ def read_edges(
             a table with times pairs whole groups, naming ``sequences`` for one without pairs neighbours by row.
         pairing: How pairs are made of groups.
         reading: Takes note of what was met and left out.
+        log: Keeps events that pairs are made of.
 
     Yields:
         Edges one at a time: in the file's order where its rows are edges, and as ``pairs_of_groups`` orders them
@@ -84,10 +91,12 @@ def read_edges(
     format = format or detect_format(source)
     if format in PAIR_FORMATS:
         yield from PAIR_FORMATS[format](source, reading)
-    elif format in BASKET_FORMATS:
-        yield from pairs_of_groups(BASKET_FORMATS[format](source, reading), pairing, reading, ordered=False)
-    elif format in SEQUENCE_FORMATS:
-        yield from pairs_of_groups(SEQUENCE_FORMATS[format](source, reading), pairing, reading, ordered=True)
+    elif format in BASKET_FORMATS or format in SEQUENCE_FORMATS:
+        ordered = format in SEQUENCE_FORMATS
+        events = (SEQUENCE_FORMATS if ordered else BASKET_FORMATS)[format](source, reading)
+        yield from pairs_of_groups(
+            log.keep(events, ordered=ordered) if log else events, pairing, reading, ordered=ordered
+        )
     else:
         raise UnknownNameError.of("format", format, FORMATS)
 

@@ -24,12 +24,13 @@ from index.learning.edges import EdgeArrays, Reading
 from index.learning.fitting import METHODS, Maps, Task
 from index.learning.formats import read_edges
 from index.learning.gate import GateResult, Trial, judge
+from index.learning.groups import EventLog
 from index.learning.lowrank import RANKS, RIDGES
 from index.learning.pairing import Pairing
-from index.learning.resolve import ResolveReport, resolve_edges
+from index.learning.resolve import ResolveReport, finder_of, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
 from index.learning.splits import Pairs, cold_split, warm_split
-from index.learning.targets import Targets, targets_of
+from index.learning.targets import MODELS, TARGETS, Evidence, Known, Targets, check_targets, known_of_file, targets_of
 from index.relations import RELATIONS, CandidateRule, Relation, Rerank
 
 ALWAYS_THERE = "similar"
@@ -51,7 +52,8 @@ class LearnOptions:
         format: Of the edges, one of ``index.learning.formats.FORMATS``; empty: told from the file.
         method: A key of ``index.learning.fitting.METHODS``. With ``asymmetric``, what goes with a camera is a case,
             but a case is not asked for a camera.
-        targets: With ``regression``, where behaviour vectors come from, a key of ``index.learning.targets.TARGETS``.
+        targets: With ``regression``, where behaviour vectors come from: one of ``index.learning.targets.TARGETS``, or
+            a file of vectors, see ``index.learning.vectors_file``.
         rule: Who may answer; ``None`` takes that of the built-in relation of this name, or follows the edges.
         ranks: Dimensions to choose from.
         pairing: How pairs are made of baskets, sessions and playlists.
@@ -63,7 +65,7 @@ class LearnOptions:
     relation: str
     format: str = ""
     method: str = "low-rank"
-    targets: str = "cooccurrence"
+    targets: str = TARGETS[0]
     rule: CandidateRule | None = None
     ranks: tuple[int, ...] = RANKS
     pairing: Pairing = field(default_factory=Pairing)
@@ -85,6 +87,7 @@ class LearnReport:
         edges: Edges that were learned from and judged by.
         items: Items in the catalog that it answers with.
         rule: Who may answer.
+        known: Items that stand where their own behaviour puts them; 0 when nothing was saved.
         read: What reading met and left out; ``None`` when the catalog's own edges were used.
         resolved: What became of the edges; likewise.
         seconds: Duration.
@@ -98,6 +101,7 @@ class LearnReport:
     edges: int
     items: int
     rule: CandidateRule
+    known: int
     read: Reading | None
     resolved: ResolveReport | None
     seconds: float
@@ -113,6 +117,7 @@ class LearnReport:
             "edges": self.edges,
             "items": self.items,
             "rule": self.rule,
+            "known": self.known,
             "seconds": self.seconds,
             "read": asdict(self.read) if self.read else None,
             "resolved": asdict(self.resolved) if self.resolved else None,
@@ -138,9 +143,10 @@ def learn(
         on_progress: Told what is being done.
 
     Raises:
-        InputError: The edges cannot be read, none is left, or nothing can be learned or judged by them; nothing is
-            saved.
-        UnknownNameError: There is no such format or method.
+        InputError: The edges or targets cannot be read, none is left, or nothing can be learned or judged by them;
+            nothing is saved.
+        UnknownNameError: There is no such format, method or target.
+        MissingExtraError: The targets need a library that is not installed.
         LockedError: Another process is writing.
         StorageError: The disk is full or failing.
     """
@@ -152,13 +158,19 @@ def learn(
         )
     if options.method not in METHODS:
         raise UnknownNameError.of("method", options.method, METHODS)
+    check_targets(options.targets)
+    if options.method != "regression" and options.targets != TARGETS[0]:
+        raise InputError(f"targets are what the method 'regression' fits to; {options.method!r} takes none")
+    known = 0
     with catalog.writing():
         on_progress("reading edges")
-        edges, reading, resolved = _edges(catalog, source, options)
+        log = EventLog(options.pairing.least) if options.targets in MODELS else None
+        edges, reading, resolved = _edges(catalog, source, options, log)
         data = dataset_of(catalog, edges)
         rule = options.rule or _rule_of(options.relation, data)
-        targets = targets_of(options.targets)
+        targets, notes = _targets(catalog, data, options, log)
         gate, rank, ridge = _judged(data, rule, targets, options, on_progress)
+        gate = replace(gate, notes=(*gate.notes, *notes))
         saved = gate.passed or options.force
         if saved:
             on_progress("fitting all edges")
@@ -166,6 +178,7 @@ def learn(
             head = head_of_maps(data, maps)
             head = replace(head, expected=expected_parts(head, data.rows, options.seed))
             behaviour = Behaviour(data.keys[maps.known.rows], maps.known.vectors) if maps.known else None
+            known = len(behaviour.keys) if behaviour else 0
             why = f"Learned from {len(data.edges.pairs):,} links; {gate.sentence}."
             relation = Relation(options.relation, {}, rule, (data.modality,), why, head.digest)
             report = {"gate": gate.to_json(), "forced": options.force and not gate.passed}
@@ -185,6 +198,7 @@ def learn(
         edges=len(data.edges.pairs),
         items=len(data.keys),
         rule=rule,
+        known=known,
         read=reading,
         resolved=resolved,
         seconds=round(time.monotonic() - started, 3),
@@ -207,7 +221,7 @@ def forget(catalog: Catalog, relation: str) -> None:
 
 
 def _edges(
-    catalog: Catalog, source: Path | None, options: LearnOptions
+    catalog: Catalog, source: Path | None, options: LearnOptions, log: EventLog | None
 ) -> tuple[EdgeArrays, Reading | None, ResolveReport | None]:
     """Edges between database keys."""
     if source is None:
@@ -217,9 +231,28 @@ def _edges(
         return kept, None, None
     numbers = dict(catalog.connection.execute("SELECT id, item FROM items"))
     reading = Reading()
-    found = read_edges(source, format=options.format, pairing=options.pairing, reading=reading)
+    found = read_edges(source, format=options.format, pairing=options.pairing, reading=reading, log=log)
     edges, resolved = resolve_edges(found, numbers, relation=options.relation, directed=options.method == "asymmetric")
     return edges, reading, resolved
+
+
+def _targets(
+    catalog: Catalog, data: Dataset, options: LearnOptions, log: EventLog | None
+) -> tuple[Targets, tuple[str, ...]]:
+    """Where behaviour vectors come from, and sentences on them."""
+    given: Known | None = None
+    notes: tuple[str, ...] = ()
+    row_of = {key: row for row, key in enumerate(data.keys.tolist())}
+    find_key = finder_of(dict(catalog.connection.execute("SELECT id, item FROM items")))
+
+    def find(name: str) -> int:
+        return row_of.get(find_key(name), -1)
+
+    if options.targets not in TARGETS:
+        given, notes = known_of_file(Path(options.targets), find)
+    groups = log.groups(find) if log else None
+    evidence = Evidence(data.edges.pairs, len(data.keys), groups, options.pairing.window)
+    return targets_of(options.targets, evidence, given), notes
 
 
 def _rule_of(name: str, data: Dataset) -> CandidateRule:

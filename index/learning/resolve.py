@@ -137,6 +137,11 @@ def renumber(edges: EdgeArrays, keys: NDArray[np.int64]) -> EdgeArrays:
     return EdgeArrays(rows[known], edges.weights[known], edges.users[known], edges.user_names)
 
 
+def finder_of(numbers: Mapping[str, int]) -> Callable[[str], int]:
+    """A function from ids, as files name them, to their numbers, or -1, as ``resolve_edges`` looks them up."""
+    return _Finder(numbers).find
+
+
 class _Finder:
     """Finds a catalog's items by id, and by file name where ids do not match.
 

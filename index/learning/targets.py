@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import InputError, UnknownNameError
+from index.learning.factors import als, bpr, item2vec
+from index.learning.groups import Groups, groups_of_pairs, without_pairs
 from index.learning.splits import Pairs
+from index.learning.vectors_file import read_vectors_file
 from index.types import Vectors
 
 
@@ -62,16 +66,121 @@ def cooccurrence(pairs: Pairs, weights: NDArray[np.float32], rank: int, seed: in
     return Known(linked, np.asarray(axes[:, order] * np.sqrt(np.abs(values[order])), np.float32))
 
 
-TARGETS: Mapping[str, Targets] = {"cooccurrence": cooccurrence}
-"""As typed after ``--targets``."""
+Model: TypeAlias = Callable[[Groups, int, int, int], tuple[NDArray[np.int64], Vectors]]
+"""Groups, most dimensions, window and seed → rows and vectors, as ``index.learning.factors.als``."""
+
+MODELS: Mapping[str, Model] = {"als": als, "bpr": bpr, "item2vec": item2vec}
+
+TARGETS = ("cooccurrence", *MODELS)
+"""As typed after ``--targets``, beside names of files."""
+
+VECTOR_FILES = (".npy", ".npz", ".parquet", ".pq")
 
 
-def targets_of(name: str) -> Targets:
-    """Look up where behaviour vectors come from.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of items' use, whatever of it may be learned from.
+
+    Attributes:
+        pairs: All links, int64, shape ``(m, 2)``.
+        count: Number of rows.
+        groups: What stood together, of row numbers; ``None`` where only links are known.
+        window: How many places apart items of an ordered group belong together.
+    """
+
+    pairs: Pairs
+    count: int
+    groups: Groups | None = None
+    window: int = 5
+
+    def hidden(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Which items have links, but none among these: bool, shape ``(count,)``."""
+        found = np.zeros(self.count, bool)
+        found[self.pairs] = True
+        found[pairs] = False
+        return found
+
+
+def check_targets(name: str) -> None:
+    """Hold a name to what ``targets_of`` takes, before anything is read.
 
     Raises:
-        UnknownNameError: There is no such source.
+        UnknownNameError: It is neither one of ``TARGETS`` nor looks like a file of vectors.
     """
-    if name not in TARGETS:
+    if name not in TARGETS and not name.lower().endswith(VECTOR_FILES):
         raise UnknownNameError.of("targets", name, TARGETS)
-    return TARGETS[name]
+
+
+def targets_of(name: str, evidence: Evidence, given: Known | None = None) -> Targets:
+    """Where behaviour vectors come from.
+
+    Whatever it is, links that may not be learned from are told nothing of: factors see groups only after items were
+    left out of them until no other link stands together, and of items all of whose links are held out there are no
+    vectors. Vectors from a file were made elsewhere, so the second is all that can be done for them.
+
+    Args:
+        name: One of ``TARGETS``; not looked at where vectors are given.
+        evidence: Of the rows of the catalog.
+        given: Vectors from elsewhere.
+    """
+    if given is not None:
+        return lambda pairs, weights, rank, seed: _shown(given, evidence.hidden(pairs))
+    if name in MODELS:
+        return lambda pairs, weights, rank, seed: _factors(MODELS[name], evidence, pairs, weights, rank, seed)
+    return cooccurrence
+
+
+def known_of_file(path: Path, find: Callable[[str], int]) -> tuple[Known, tuple[str, ...]]:
+    """Behaviour vectors that were made elsewhere, and sentences on what of them is not used.
+
+    Args:
+        path: See ``index.learning.vectors_file``.
+        find: Id → row number, or -1.
+
+    Raises:
+        InputError: The file cannot be read, or two of its ids mean one item.
+    """
+    ids, vectors = read_vectors_file(path)
+    first: dict[int, str] = {}
+    places: dict[int, int] = {}
+    unused = []
+    for place, name in enumerate(ids):
+        row = find(name)
+        if row < 0:
+            unused.append(name)
+        elif first.setdefault(row, name) != name:
+            raise InputError(f"{path}: {first[row]!r} and {name!r} name the same item; keep one of them")
+        else:
+            places[row] = place
+    notes = [
+        f"behaviour vectors come from {path.name}, which may have seen the edges held out of the warm split; on the "
+        "cold split, items are predicted by a fit without them"
+    ]
+    if unused:
+        notes.append(
+            f"{len(unused):,} of {len(ids):,} behaviour vectors are of items that the catalog does not have, or not "
+            f"with such content, such as {unused[0]!r}"
+        )
+    rows = np.array(sorted(places), np.int64)
+    return Known(rows, vectors[[places[row] for row in rows.tolist()]]), tuple(notes)
+
+
+def _shown(given: Known, hidden: NDArray[np.bool_]) -> Known:
+    shown = ~hidden[given.rows]
+    return Known(given.rows[shown], given.vectors[shown])
+
+
+def _factors(
+    model: Model, evidence: Evidence, pairs: Pairs, weights: NDArray[np.float32], rank: int, seed: int
+) -> Known:
+    if evidence.groups is None:
+        groups = groups_of_pairs(pairs, weights)
+    else:
+        ends, every = (np.sort(some, axis=1) for some in (pairs, evidence.pairs))
+        unseen = ~np.isin(every @ [evidence.count, 1], ends @ [evidence.count, 1])
+        groups = evidence.groups.only(~evidence.hidden(pairs)[evidence.groups.items])
+        groups = without_pairs(groups, every[unseen], seed)
+    if not len(groups.items):
+        raise InputError("no two items stand together in any group once held-out links are left out; give more groups")
+    window = evidence.window if groups.ordered else int(np.bincount(groups.groups).max())
+    return Known(*model(groups, rank, window, seed))

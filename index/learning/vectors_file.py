@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,8 +17,8 @@ def read_vectors_file(path: Path) -> tuple[list[str], Vectors]:
 
     Args:
         path: ``.npy`` holding an array of shape ``(n, d)``, with the ids beside it under the same name, as
-            ``.parquet`` (column ``id``) or ``.txt`` (UTF-8, one id on each line); or ``.parquet`` with columns
-            ``id`` and ``vector`` (a list of numbers in each row).
+            ``.parquet`` (column ``id``) or ``.txt`` (UTF-8, one id on each line); ``.npz`` holding arrays ``ids``
+            and ``vectors``; or ``.parquet`` with columns ``id`` and ``vector`` (a list of numbers in each row).
 
     Returns:
         n ids in order, and float32, shape ``(n, d)``.
@@ -26,14 +27,16 @@ def read_vectors_file(path: Path) -> tuple[list[str], Vectors]:
         InputError: Missing, unreadable, of another form; empty; ids repeated; values not finite.
     """
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".parquet", ".pq") and not path.is_file():
-        raise InputError(f"{path} does not exist; expected a file of vectors, .npy or .parquet")
+    if suffix in (".npy", ".npz", ".parquet", ".pq") and not path.is_file():
+        raise InputError(f"{path} does not exist; expected a file of vectors, .npy, .npz or .parquet")
     if suffix == ".npy":
         ids, vectors = _beside(path), _array(path)
+    elif suffix == ".npz":
+        ids, vectors = _archive(path)
     elif suffix in (".parquet", ".pq"):
         ids, vectors = _table(path)
     else:
-        raise InputError(f"{path} holds no vectors that can be read; expected .npy or .parquet")
+        raise InputError(f"{path} holds no vectors that can be read; expected .npy, .npz or .parquet")
     if vectors.ndim != 2 or not vectors.size or vectors.dtype.kind not in "fiu":
         raise InputError(
             f"{path} must hold one vector of numbers for each id, found {vectors.dtype} of shape {vectors.shape}"
@@ -60,6 +63,22 @@ def _array(path: Path) -> np.ndarray:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, EOFError) as error:
         raise InputError(f"{path} is not a readable array of numbers: {error}") from None
+
+
+def _archive(path: Path) -> tuple[list[str], np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = [name for name in ("ids", "vectors") if name not in arrays]
+            if missing:
+                found = ", ".join(arrays) or "none"
+                raise InputError(f"{path} has no array {missing[0]!r}; expected 'ids' and 'vectors', found: {found}")
+            return _ids(path, arrays["ids"].ravel().tolist()), arrays["vectors"]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, BadZipFile, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable archive of arrays: {error}") from None
 
 
 def _beside(path: Path) -> list[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from index.learning.learn import LearnReport
 
 METHODS = ("low-rank", "asymmetric", "triplets", "regression", "neighbours")
+TARGETS = ("cooccurrence", "als", "bpr", "item2vec")
 RULES = ("any", "same category", "other category")
 
 
@@ -30,6 +31,14 @@ RULES = ("any", "same category", "other category")
     default="low-rank",
     show_default=True,
     help="asymmetric: a case goes with a camera, but not the other way round.",
+)
+@click.option(
+    "--targets",
+    default="cooccurrence",
+    show_default=True,
+    metavar="NAME|FILE",
+    help=f"With regression, the vectors that content is to predict: {', '.join(TARGETS)}, or a file (.npy, .npz, "
+    ".parquet).",
 )
 @click.option("--rule", type=click.Choice(RULES), help="Which items may answer. Default: as the edges run.")
 @click.option(
@@ -57,6 +66,7 @@ def command(
     catalog: Path,
     format_: str,
     method: str,
+    targets: str,
     rule: str | None,
     window: int,
     cap: int,
@@ -87,6 +97,7 @@ def command(
             relation=relation,
             format=format_,
             method=method,
+            targets=targets,
             rule=rule,  # type: ignore[arg-type]  # click has checked it
             pairing=Pairing(window=window, cap=cap),
             force=force,
@@ -116,6 +127,11 @@ def _print(report: LearnReport) -> None:
         click.echo(f"{report.resolved.by_name} ids were found by file name, such as {given} as {found}", err=True)
     click.echo(report.gate.table())
     kept = "saved, though it did not pass" if report.forced else "saved" if report.saved else "not saved"
+    if report.known:
+        click.echo(
+            f"{report.known:,} of {report.items:,} items stand where their own behaviour puts them, the others where "
+            "their content predicts"
+        )
     click.echo(
         f"{report.relation}: {kept}; {report.edges:,} links, {report.rank} dimensions, answers from {report.rule} "
         f"({report.seconds:.1f} s)"
