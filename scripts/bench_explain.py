@@ -38,12 +38,12 @@ from simkin.demo.pictures import make_pictures
 DELETIONS = {"blur 0.7": 0.7, "blur 0.35": 0.35, "blur 0.15": 0.15, "mean colour": None}
 
 
-def losses(pair, views, boxes, spread):
+def losses(pair, views, bases, boxes, spread):
     """What the score loses without each box: float64 for the boxes of A and of B, shape (2, n)."""
-    a, b = (view.described() for view in views)
+    a, b = bases
     closeness = (lambda rows: pair.closeness(rows, b[None]), lambda rows: pair.closeness(a[None], rows))
     found = []
-    for view, base, close, own in zip(views, (a, b), closeness, boxes, strict=True):
+    for view, base, close, own in zip(views, bases, closeness, boxes, strict=True):
         whole = close(base[None])[0]
         lost = lost_without(view, base, close, own, spread)
         found.append(pair.scores(whole) - pair.scores(whole - lost))
@@ -77,10 +77,13 @@ def measure(recommender, relation: str, pairs: int, opponents: int, seed: int) -
             continue
         pair = read_pair(recommender, told.a, told.b, relation)
         views = views_of(recommender.catalog, pair)[:2]
+        bases = [view.described() for view in views]
         named = [np.array([told.regions[0].a]), np.array([told.regions[0].b])]
         drawn = [view.look.random_boxes(opponents, seed=int(at) * 2 + side) for side, view in enumerate(views)]
         for name, spread in DELETIONS.items():
-            own, others = losses(pair, views, named, spread).mean(), losses(pair, views, drawn, spread).mean(axis=0)
+            both = [np.vstack([one, some]) for one, some in zip(named, drawn, strict=True)]
+            own, *rest = losses(pair, views, bases, both, spread).mean(axis=0)
+            others = np.array(rest)
             wins[name].append(bool(own > others.mean()))
             beaten[name].append(float(np.mean(own > others)))
             lost[name].append((float(own), float(others.mean())))

@@ -15,11 +15,12 @@ from PIL import Image
 from index.catalog import Catalog
 from index.errors import InputError, UnknownNameError
 from index.explaining import Explanation, explain
-from index.explaining.occlusion import lost_without, map_evidence
+from index.explaining.occlusion import MOST_BY_NETWORK, lost_without, map_evidence, occlude
 from index.explaining.pair import read_pair
-from index.explaining.regions import views_of
+from index.explaining.regions import loaded, views_of
 from index.recommender import Recommender
 from index.types import FeatureMap
+from simkin.demo.pictures import make_pictures
 
 SIDE, PATCH = 240, 90
 PLACES = {"a.png": (20, 130), "b.png": (130, 30)}
@@ -226,3 +227,89 @@ def test_map_evidence_finds_the_cell_that_agrees() -> None:
     assert gain.argmax() == 1
     assert gain[1] > 0 > gain[0]
     assert held[1] == pytest.approx([0, 1, 0])
+
+
+def write_shallow_network(path: Path) -> str:
+    """A network of one convolution that sees checks, whose last map can be read; returns its encoder's name."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    kernel = np.zeros((2, 3, 3, 3), np.float32)
+    kernel[0, 1] = ((0, -1, 0), (-1, 4, -1), (0, -1, 0))
+    kernel[1] = 0.02
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["raw"], pads=[1, 1, 1, 1]),
+        helper.make_node("Abs", ["raw"], ["strong"]),
+        helper.make_node("AveragePool", ["strong"], ["map"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "shallow",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, 64, 64])],
+        [
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 2]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 2, 8, 8]),
+        ],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return f"onnx:{path}?preset=siglip"
+
+
+@pytest.mark.parametrize("beside", [(), ("builtin-image",)])
+def test_a_network_looks_again_where_its_last_map_points(
+    folder: Path, tmp_path: Path, run_index: Any, beside: tuple[str, ...]
+) -> None:
+    """Few times, and it still finds what two pictures share."""
+    name = write_shallow_network(tmp_path / "shallow.onnx")
+    run_index(tmp_path / "c", folder, encoders=(*beside, name))
+    recommender = Recommender(Catalog.open(tmp_path / "c"))
+    found = explain(recommender, "a.png", "b.png", "similar")
+    assert overlap(found.regions[0].a, PLACES["a.png"]) > 0.3
+    assert overlap(found.regions[0].b, PLACES["b.png"]) > 0.3
+    assert "what a network sees (shallow)" in found.sentence
+    pair = read_pair(recommender, "a.png", "b.png", "similar")
+    one, other, _ = views_of(recommender.catalog, pair)
+    base, rest = one.described(), other.described()
+    network = len(beside)
+    seen = occlude(
+        one,
+        base,
+        lambda rows: pair.closeness(rows, rest[None]),
+        [None] * network + [other.look.feature_map(network)],
+    )
+    assert len(seen.boxes) == MOST_BY_NETWORK
+
+
+def test_a_network_that_is_gone_is_left_out_of_regions(folder: Path, tmp_path: Path, run_index: Any) -> None:
+    """Stored facets are explained; regions are found by what is still here."""
+    name = write_shallow_network(tmp_path / "shallow.onnx")
+    run_index(tmp_path / "c", folder, encoders=("builtin-image", name))
+    (tmp_path / "shallow.onnx").unlink()
+    loaded.cache_clear()
+    found = explain(Recommender(Catalog.open(tmp_path / "c")), "a.png", "b.png", "similar")
+    assert "content:shallow" in found.facets
+    assert found.regions
+    assert any(note.startswith("regions are found without onnx:") for note in found.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("relation", ["similar", "substitute", "style"])
+def test_named_regions_of_the_demo_beat_random_ones(tmp_path: Path, run_index: Any, relation: str) -> None:
+    """The deletion test on the demo's pictures, by a blur that no explanation has looked at."""
+    run_index(tmp_path / "c", make_pictures(tmp_path / "demo"))
+    recommender = Recommender(Catalog.open(tmp_path / "c"))
+    won = []
+    for item_id in recommender.item_ids("image")[::9]:
+        (hit,) = recommender.query(item_id, relation=relation, k=1).hits
+        found = explain(recommender, item_id, hit.item_id, relation)
+        pair = read_pair(recommender, found.a, found.b, relation)
+        one, other, _ = views_of(recommender.catalog, pair)
+        base, rest = one.described(), other.described()
+        boxes = np.vstack([found.regions[0].a, one.look.random_boxes(8, seed=len(won))])
+        lost = lost_without(one, base, lambda rows, p=pair, r=rest: p.closeness(rows, r[None]), boxes, 0.35)
+        won.append(lost[0] > lost[1:].mean())
+    assert len(won) > 10
+    assert np.mean(won) >= 0.8

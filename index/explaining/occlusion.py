@@ -138,20 +138,17 @@ def lost_without(
 def map_evidence(
     own: FeatureMap, other: FeatureMap, boxes: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """How much the cells of a feature map below each box speak for the cosine of the two pooled maps.
+    """How much the cosine of two pooled feature maps loses when the cells of one below each box are left out.
 
-    The cosine of averages is a sum over pairs of cells (Stylianou, Souvenir & Pless, "Visualizing deep similarity
-    networks", WACV 2019, eq. 2); its derivative by the weight of one cell also counts what that cell adds to the
-    length.
+    The pooled map is the mean of its cells, as in Stylianou, Souvenir & Pless, "Visualizing deep similarity
+    networks" (WACV 2019), whose maps of similarity add up to the cosine; here the length that cells add counts, too.
 
     Returns:
         float64, shape ``(n,)``; and what each box holds, rows of unit length, float32, ``(n, channels)``.
     """
     channels, rows, columns = own.values.shape
     flat = own.values.reshape(channels, -1).T.astype(np.float64)
-    mean, there = flat.mean(axis=0), other.values.reshape(channels, -1).mean(axis=1).astype(np.float64)
-    mean, there = (one / max(float(np.linalg.norm(one)), 1e-12) for one in (mean, there))
-    gain = flat @ there - (mean @ there) * (flat @ mean)
+    there = other.values.reshape(channels, -1).mean(axis=1).astype(np.float64)
     left, top, right, bottom = own.seen
     across = left + (np.arange(columns) + 0.5) / columns * (right - left)
     down = top + (np.arange(rows) + 0.5) / rows * (bottom - top)
@@ -163,11 +160,17 @@ def map_evidence(
         high = np.minimum(last[:, axis, None], centres + half[axis])
         return np.asarray(np.maximum(high - low, 0.0), np.float64)
 
-    weights = (overlap(down, 1)[:, :, None] * overlap(across, 0)[:, None, :]).reshape(len(boxes), -1)
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-    held = weights @ flat
+    covered = (overlap(down, 1)[:, :, None] * overlap(across, 0)[:, None, :]).reshape(len(boxes), -1)
+    covered /= 4 * half.prod()  # of each cell
+    held = covered @ flat
+    lost = _cosines(flat.mean(axis=0)[None], there) - _cosines(flat.sum(axis=0) - held, there)
     held /= np.maximum(np.linalg.norm(held, axis=1, keepdims=True), 1e-12)
-    return np.asarray(weights @ gain, np.float64), held.astype(np.float32)
+    return lost, held.astype(np.float32)
+
+
+def _cosines(rows: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(one)
+    return np.asarray(rows @ one / np.maximum(lengths, 1e-12), np.float64)
 
 
 def _blur(view: View, boxes: NDArray[np.float64], rows: NDArray[np.float32], encoders: Sequence[int]) -> None:

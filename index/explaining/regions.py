@@ -34,6 +34,12 @@ LOADED = 4
 """Networks kept open between explanations."""
 
 
+@lru_cache(LOADED)
+def loaded(name: str) -> Encoder:
+    """An encoder, kept open: loading a network takes longer than looking through it."""
+    return load_encoder(name)
+
+
 def views_of(catalog: Catalog, pair: Pair) -> tuple[View, View, tuple[str, ...]]:
     """Look at both pictures by every encoder that can describe them, and say which cannot.
 
@@ -47,7 +53,7 @@ def views_of(catalog: Catalog, pair: Pair) -> tuple[View, View, tuple[str, ...]]
     names, notes = [], []
     for name in pair.space.record.encoders:
         try:
-            encoder = _loaded(name)
+            encoder = loaded(name)
             catalog.check_fingerprint(name, encoder.card.fingerprint)
             names.append(name)
         except (InputError, MissingExtraError, StaleIndexError) as error:
@@ -71,7 +77,7 @@ def find_regions(pair: Pair, one: View, other: View) -> tuple[tuple[Region, ...]
 
     Returns:
         At most ``MOST``, the strongest first, none covering another; and the share of the score that is lost
-        without the first of them and without any window, both pictures averaged.
+        without the first of them, and on average without any window that was tried, both pictures averaged.
     """
     base_a, base_b = one.described(), other.described()
     maps_a, maps_b = _maps(one), _maps(other)
@@ -105,11 +111,6 @@ def find_regions(pair: Pair, one: View, other: View) -> tuple[tuple[Region, ...]
     return tuple(regions), (max(first, regions[0].strength) if regions else 0.0, usual)
 
 
-@lru_cache(LOADED)
-def _loaded(name: str) -> Encoder:
-    return load_encoder(name)
-
-
 def _view(pair: Pair, side: Side, names: list[str]) -> View:
     assert side.path is not None
     stops = np.cumsum([card.dim for card in pair.space.cards]).tolist()
@@ -117,7 +118,7 @@ def _view(pair: Pair, side: Side, names: list[str]) -> View:
         name: slice(stop - card.dim, stop)
         for name, stop, card in zip(pair.space.record.encoders, stops, pair.space.cards, strict=True)
     }
-    encoders: list[PictureEncoder] = [_loaded(name) for name in names]  # type: ignore[misc]
+    encoders: list[PictureEncoder] = [loaded(name) for name in names]  # type: ignore[misc]
     return View(
         look_at(encoders, side.path), [encoder.card for encoder in encoders], [own[name] for name in names], side.raw
     )

@@ -61,15 +61,16 @@ def against(pair: Pair) -> str | None:
 
 
 def regions_checked(first: float, usual: float) -> str:
-    """What blurring the first region costs, and what any other."""
+    """What blurring the first region costs, and what blurring any of the windows that were tried."""
+    others = f"{100 * usual:.0f} %" if usual >= NOTHING else "nothing"
     if first <= usual:
         return (
             f"Not one region decides: blurring the first costs {100 * first:.0f} % of the score of the two pictures, "
-            "no more than blurring other parts of the product."
+            f"the others that were tried cost {others} on average."
         )
     return (
-        f"Checked: blurring the first region costs {100 * first:.0f} % of the score of the two pictures, blurring a "
-        f"part of the product of the same size {100 * usual:.0f} % on average."
+        f"Checked: blurring the first region costs {100 * first:.0f} % of the score of the two pictures; windows of "
+        f"that size over the product cost {others} on average."
     )
 
 
@@ -84,9 +85,13 @@ def dimension_words(dimensions: Sequence[Dimension]) -> list[str]:
     first = dimensions[0]
     return [
         f"{100 * first.share:.0f} % of what brings them closer than chance lies along one dimension of the relation, "
-        f"which runs from items like {first.low[0]} to items like {first.high[0]}; the two stand {_place(first.a)} "
-        f"and {_place(first.b)}."
+        f"which runs from items like {_last(first.low[0])} to items like {_last(first.high[0])}; the two "
+        f"stand {_place(first.a)} and {_place(first.b)}."
     ]
+
+
+def _last(item_id: str) -> str:
+    return item_id.rsplit("/", 1)[-1]
 
 
 def _place(share: float) -> str:
