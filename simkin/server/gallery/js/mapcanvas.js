@@ -30,7 +30,7 @@ export class MapCanvas {
     this.element = h("canvas", {
       class: "map-canvas",
       tabindex: 0,
-      role: "img",
+      role: "application",
       "aria-label":
         "Map: drag to move, plus and minus to zoom, arrow keys to move; the list beside it opens the same items",
     });

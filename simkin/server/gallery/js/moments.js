@@ -10,6 +10,7 @@ const WIDTH = 1000;
 const WAVE = 64;
 const BETWEEN = 120;
 const SLICES = 250;
+const TINTS = ["tint-0", "tint-1", "tint-2", "tint-3", "tint-4", "tint-6"];
 
 /** @param {Item} a @param {Item} b @param {Moment[]} moments @returns {HTMLElement} */
 export function momentsPicture(a, b, moments) {
@@ -21,7 +22,12 @@ export function momentsPicture(a, b, moments) {
       {},
       h(
         "button",
-        { type: "button", class: `chip tint-${place % 8}`, "data-moment": place, onclick: () => hear(moment) },
+        {
+          type: "button",
+          class: `chip ${TINTS[place % TINTS.length]}`,
+          "data-moment": place,
+          onclick: () => hear(moment),
+        },
         h("span", { class: "dot" }),
         `${clock(moment.a)} in A ⇄ ${clock(moment.b)} in B`,
         h("span", { class: "muted" }, percent(moment.score)),
@@ -68,7 +74,7 @@ function picture(moments, waves, seconds, hear) {
     const path = `M${left} 0V${top}C${left} ${half} ${low} ${half} ${low} ${floor}V${height}H${end}V${floor}C${end} ${half} ${right} ${half} ${right} ${top}V0Z`;
     const ribbon = svg("path", {
       d: path,
-      class: `ribbon tint-${place % 8}`,
+      class: `ribbon ${TINTS[place % TINTS.length]}`,
       "fill-opacity": (0.3 + 0.45 * Math.max(0, moment.score)).toFixed(2),
     });
     ribbon.addEventListener("click", () => hear(moment));

@@ -10,6 +10,14 @@ import { add, all } from "./liststore.js";
 import { rename } from "./router.js";
 import { failed, waiting } from "./states.js";
 
+const TRENDS = [
+  ["", "As it comes"],
+  ["tempo up", "Faster and faster"],
+  ["tempo down", "Slower and slower"],
+  ["energy up", "More and more energy"],
+  ["energy down", "Less and less energy"],
+];
+
 const MODES = [
   ["radius", "Around it", "All stay close to the first."],
   ["chain", "Onwards", "Each is close to the one before."],
@@ -23,6 +31,7 @@ export async function open(root, params) {
     mode: params.get("mode") ?? "radius",
     to: params.get("to") ?? "",
     length: params.get("length") ?? "20",
+    trend: params.get("trend") ?? "",
     seed: params.get("seed") ?? "0",
   };
   root.append(waiting(6));
@@ -64,6 +73,11 @@ export async function open(root, params) {
     oninput: () => set({ length: length.value }),
   });
   const to = toChoice(asked.to, (id) => set({ to: id }));
+  const trend = h(
+    "select",
+    { "aria-label": "What rises or falls", onchange: () => set({ trend: trend.value }) },
+    ...TRENDS.map(([value, label]) => h("option", { value, selected: value === asked.trend }, label)),
+  );
   const again = h(
     "button",
     { type: "button", class: "button", onclick: () => set({ seed: String(Number(asked.seed) + 1) }) },
@@ -90,6 +104,7 @@ export async function open(root, params) {
         mode: asked.mode,
         to: asked.mode === "path" ? asked.to : null,
         length: Number(asked.length) || 20,
+        trend: asked.trend || null,
         seed: Number(asked.seed) || 0,
       };
       const found = await post("api/playlist", body, control.signal);
@@ -160,7 +175,7 @@ export async function open(root, params) {
 
   root.replaceChildren(
     h("h1", {}, name),
-    h("div", { class: "outfit-form" }, mode, h("label", {}, "Songs", length), to),
+    h("div", { class: "outfit-form" }, mode, h("label", {}, "Songs", length), trend, to),
     hint,
     results,
   );

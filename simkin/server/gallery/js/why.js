@@ -1,6 +1,6 @@
 /** Why two items are alike: regions of two pictures, or moments of two songs, in words and in colour. */
 
-import { get } from "./api.js";
+import { address, get } from "./api.js";
 import { itemHref, picture, subtitle } from "./card.js";
 import { heading, relationsOf } from "./catalog.js";
 import { h, percent } from "./dom.js";
@@ -15,8 +15,9 @@ import { waiting } from "./states.js";
 /**
  * @typedef {{facet: string, a: number[], b: number[], strength: number}} Region
  * @typedef {{a: string, b: string, relation: string, modality: string, score: number, closer_than: number,
- *   facets: Record<string, number>, sentence: string, words: string[], regions?: Region[],
- *   moments?: import("./player.js").Moment[], dimensions?: {share: number, low: string[], high: string[]}[]}} Explanation
+ *   facets: Record<string, number>, sentence: string, words: string[], notes?: string[], regions?: Region[],
+ *   moments?: import("./player.js").Moment[], dimensions?: {share: number, low: string[], high: string[], a: number, b: number}[]}} Explanation
+ *   A dimension's `a` and `b`: the shares of items that stand lower than the two, 0 to 1.
  */
 
 /** @param {HTMLElement} root @param {URLSearchParams} params */
@@ -71,7 +72,9 @@ export async function open(root, params) {
       shown,
       a.modality === "audio" ? songs(a, b) : null,
       h("ul", { class: "reasons" }, ...(why.words ?? []).map((word) => h("li", {}, word))),
-      ...(why.dimensions?.length ? [dimensions(why.dimensions)] : []),
+      ...(why.notes ?? []).map((note) => h("p", { class: "muted" }, note)),
+      why.dimensions?.length ? dimensions(why.dimensions) : null,
+      a.modality === "audio" ? everyMoment(idA, idB, relation) : null,
     ),
   );
   return { title: `${a.title} and ${b.title}` };
@@ -95,6 +98,17 @@ function songs(a, b) {
   return h("div", { class: "songs row" }, one(a, "A"), one(b, "B"), listen);
 }
 
+/** @param {string} a @param {string} b @param {string} relation The time-by-time picture, fetched when it is unfolded. */
+function everyMoment(a, b, relation) {
+  const source = address("api/explain.png", { a, b, relation });
+  return h(
+    "details",
+    { class: "every-moment" },
+    h("summary", {}, "Every moment beside every moment"),
+    h("img", { src: source, loading: "lazy", alt: "Each point tells how alike one moment of A and one of B are" }),
+  );
+}
+
 /** @param {NonNullable<Explanation["dimensions"]>} moved What a learned relation found alike, by items at its ends. */
 function dimensions(moved) {
   const ends = (ids) =>
@@ -109,13 +123,21 @@ function dimensions(moved) {
     "section",
     {},
     h("h2", {}, "Learned from behaviour"),
-    h("p", { class: "muted" }, "Each line runs between two kinds of items; both stand at the same place on it."),
+    h("p", { class: "muted" }, "Each line runs between two kinds of items; A and B stand close to each other on it."),
     h(
       "ul",
       { class: "dimensions" },
-      ...moved.map(({ share, low, high }) =>
-        h("li", {}, ends(low), h("span", { class: "axis" }, percent(share)), ends(high)),
-      ),
+      ...moved.map(({ share, low, high, a, b }) => h("li", {}, ends(low), axis(share, a, b), ends(high))),
     ),
   );
+}
+
+/** @param {number} share @param {number} a @param {number} b @returns {HTMLElement} A line with both items on it. */
+function axis(share, a, b) {
+  const mark = (letter, place) => {
+    const element = h("span", { class: "mark" }, letter);
+    element.style.left = `${100 * place}%`;
+    return element;
+  };
+  return h("span", { class: "axis" }, percent(share), mark("A", a), mark("B", b));
 }
