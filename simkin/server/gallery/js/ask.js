@@ -49,28 +49,20 @@ export async function open(root, given) {
     /** @param {URLSearchParams} changed */
     update(changed) {
       const next = parse(changed);
-      if (leadOf(next) !== lead) {
-        view.close();
-        root.replaceChildren();
-        open(root, changed).then((opened) => {
-          Object.assign(view, opened);
-          window.dispatchEvent(new Event("simkin:title"));
-          scrollTo({ top: 0 });
-        });
-        return;
-      }
+      if (leadOf(next) !== lead) return false;
       asked = next;
       paint();
       ask();
+      return true;
     },
     close() {
       for (const column of columns) column.cancel();
     },
   };
 
-  /** @param {Partial<Question>} change @param {boolean} [repaint] */
-  function change(change, repaint = false) {
-    asked = { ...asked, ...change };
+  /** @param {Partial<Question>} changed @param {boolean} [repaint] */
+  function change(changed, repaint = false) {
+    asked = { ...asked, ...changed };
     rename("ask", params(asked));
     if (repaint) paint();
     ask();

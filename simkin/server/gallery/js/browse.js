@@ -176,6 +176,7 @@ export function open(root, given) {
       filters = parse(changed);
       search.value = filters.text;
       load();
+      return true;
     },
     close() {
       clearTimeout(watch);

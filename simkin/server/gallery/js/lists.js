@@ -175,6 +175,7 @@ export function open(root, params) {
     update(changed) {
       key = changed.get("list") ?? "";
       paint();
+      return true;
     },
     close: () => store.changes.removeEventListener("change", paint),
   };

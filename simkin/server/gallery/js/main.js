@@ -3,6 +3,7 @@
 import * as browse from "./browse.js";
 import { info } from "./catalog.js";
 import { all, changes } from "./liststore.js";
+import { h } from "./dom.js";
 import { listenForFiles } from "./drop.js";
 import { current } from "./router.js";
 import { failed } from "./states.js";
@@ -12,7 +13,8 @@ import { themeButton } from "./themebutton.js";
 /**
  * @typedef {object} View
  * @property {string} title
- * @property {(params: URLSearchParams) => void} [update] Shows other parameters; without it the view is opened anew.
+ * @property {(params: URLSearchParams) => boolean} [update] Shows other parameters and says true; else, and without it,
+ *   the view is opened anew.
  * @property {() => void} [close]
  * @property {() => void} [focus] Takes the focus after coming back.
  * @typedef {{open: (root: HTMLElement, params: URLSearchParams) => View | Promise<View>}} Opener
@@ -41,24 +43,20 @@ const places = new Map();
 async function show() {
   const mine = ++turn;
   const { name, params } = current();
-  const opener = VIEWS[name] ?? VIEWS.browse;
-  const again = shown?.name === name && shown.view.update;
-  if (again) {
-    shown.view.update(params);
-  } else {
+  const kept = shown?.name === name && shown.view.update?.(params);
+  if (!kept) {
     const first = !shown;
     shown?.view.close?.();
     shown = null;
+    const root = h("div"); // one of its own, so that a view that opens late cannot write into the next one
+    main.replaceChildren(root);
     try {
-      const module = await opener();
-      if (mine !== turn) return;
-      main.replaceChildren();
-      main.className = `view-${name}`;
-      const view = await module.open(main, params);
-      if (mine !== turn) return view.close?.();
+      const module = await (VIEWS[name] ?? VIEWS.browse)();
+      const view = mine === turn ? await module.open(root, params) : null;
+      if (mine !== turn) return view?.close?.();
       shown = { name, view };
     } catch (error) {
-      main.replaceChildren(failed(/** @type {Error} */ (error), show));
+      if (mine === turn) root.replaceChildren(failed(/** @type {Error} */ (error), show));
       return;
     }
     const place = places.get(location.hash);
@@ -78,7 +76,7 @@ function focusHeading() {
   heading?.focus({ preventScroll: true });
 }
 
-/** The title names the view and the catalog; views tell when theirs changes. */
+/** The title names the view and the catalog. */
 async function retitle() {
   const title = shown?.view.title ?? "";
   const catalog = await info().then(
@@ -102,7 +100,6 @@ window.addEventListener("hashchange", (event) => {
   places.set(left, places.get(left) ?? scrollY);
   show();
 });
-window.addEventListener("simkin:title", retitle);
 changes.addEventListener("change", paintCount);
 
 /** @type {HTMLFormElement} */ (document.getElementById("search-form")).addEventListener("submit", (event) => {
@@ -112,6 +109,10 @@ changes.addEventListener("change", paintCount);
   else shown?.view.focus?.();
 });
 
+/** @type {HTMLElement} */ (document.querySelector(".skip")).addEventListener("click", (event) => {
+  event.preventDefault(); // its address would name a view
+  main.focus();
+});
 themeButton(/** @type {HTMLButtonElement} */ (document.getElementById("theme")));
 listenForKeys(/** @type {HTMLButtonElement} */ (document.getElementById("help")));
 listenForFiles();

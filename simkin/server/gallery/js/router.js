@@ -28,6 +28,18 @@ export function go(name, params = {}) {
   location.hash = href(name, params);
 }
 
+/** Where the grid was left. */
+let grid = "#/";
+window.addEventListener("hashchange", ({ oldURL }) => {
+  const left = new URL(oldURL).hash;
+  if (/^#?\/?(\?|$)/.test(left)) grid = left || "#/";
+});
+
+/** Go back to the grid, as it was left. */
+export function leave() {
+  location.hash = grid;
+}
+
 /**
  * Renew the address of the view that is shown, without going anywhere.
  * @param {string} name

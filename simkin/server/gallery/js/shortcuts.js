@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
-import { current, go } from "./router.js";
+import { current, leave } from "./router.js";
 
 const KEYS = [
   ["/", "search"],
@@ -46,7 +46,10 @@ export function listenForKeys(button) {
     const target = /** @type {HTMLElement} */ (event.target);
     const typing = target.matches("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select");
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.key === "Escape" && !dialog.open) leave(target, typing);
+    if (event.key === "Escape" && !dialog.open) {
+      if (typing) target.blur();
+      else if (current().name !== "browse") leave();
+    }
     if (typing || dialog.open) return;
     if (event.key === "/") {
       event.preventDefault();
@@ -55,14 +58,4 @@ export function listenForKeys(button) {
       dialog.showModal();
     }
   });
-}
-
-/** @param {HTMLElement} target @param {boolean} typing */
-function leave(target, typing) {
-  if (typing) {
-    target.blur();
-  } else if (current().name !== "browse") {
-    if (history.length > 1) history.back();
-    else go("browse");
-  }
 }
