@@ -9,10 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -356,6 +356,133 @@ def test_two_songs_play_under_one_control(visit: Visit) -> None:
     expect(player.locator(".side-a .time")).to_have_text(re.compile("^0:00 / 0:0[1-9]|^0:00 / 0:[1-9]"))
     player.get_by_role("button", name="Close the player").click()
     expect(player).to_be_hidden()
+
+
+def answering(page: Page, path: str, answer: Callable[[Request], dict[str, object]]) -> None:
+    """Answer requests to one path here, as the HTTP contract has it."""
+    page.route(re.compile(rf"/api/{path}(\\?|$)"), lambda route: route.fulfill(json=answer(route.request)))
+
+
+def reasons(request: Request) -> dict[str, object]:
+    """Why two items are alike: two regions or two moments."""
+    told = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+    facets = {"color": 0.7, "texture": 0.3} if told["relation"] == "style" else {"timbre": 0.6, "harmony": 0.4}
+    regions = [
+        {"facet": name, "a": [0.1, 0.2, 0.3, 0.4], "b": [0.5, 0.5, 0.2, 0.2], "strength": 0.5} for name in facets
+    ]
+    moments = [{"a": start, "b": 2 * start, "seconds": 2.0, "score": 0.9 - 0.1 * start} for start in (1.0, 3.0)]
+    shared = {"score": 0.6, "closer_than": 0.98, "facets": facets, "cosines": {}, "notes": [], "modality": ""}
+    words = {"sentence": "Alike <b>mostly</b> by one thing.", "words": ["a first reason", "a second one"]}
+    return {**told, **shared, **words, "regions": regions, "moments": moments}
+
+
+def test_two_pictures_say_why_by_regions_of_the_same_colour_and_number(visit: Visit) -> None:
+    """A region lights up in both when its name is pointed at."""
+    page = visit.open("#/?category=watch")
+    answering(page, "explain", reasons)
+    page.locator(".grid .card a").first.click()
+    assert titles(page, "style")
+    page.locator('[data-relation="style"] .why').first.click()
+    expect(page.locator(".sentence")).to_have_text("Alike <b>mostly</b> by one thing.")
+    expect(page.locator(".reasons li")).to_have_text(["a first reason", "a second one"])
+    expect(page.locator(".region")).to_have_count(4)
+    boxes = [page.locator(".region-frame").nth(side).bounding_box() for side in (0, 1)]
+    first = page.locator(".region").first.bounding_box()
+    assert boxes[0] is not None
+    assert first is not None
+    assert abs(first["x"] - boxes[0]["x"] - 0.1 * boxes[0]["width"]) < 2
+    page.get_by_role("button", name=re.compile("^1 · color")).hover()
+    expect(page.locator('.region[data-region="1"]').first).to_have_class(re.compile("dim"))
+    expect(page.locator('.region[data-region="0"]').first).not_to_have_class(re.compile("dim"))
+
+
+def test_two_songs_play_the_moments_that_match(visit: Visit) -> None:
+    """Chosen in the picture, by name, or in the player: A from its moment, then B from its own."""
+    page = visit.open()
+    answering(page, "explain", reasons)
+    page.route("**/api/explain.png*", lambda route: route.fulfill(body=b"", content_type="image/png"))
+    first_song(page)
+    assert titles(page, "similar-track")
+    page.locator('[data-relation="similar-track"] .why').first.click()
+    expect(page.locator(".ribbon")).to_have_count(2)
+    player = page.get_by_role("region", name="Player")
+    expect(player.locator(".side-a")).to_have_class(re.compile("heard"))
+    page.get_by_role("button", name="0:03 in A ⇄ 0:06 in B").click()
+    expect(player.locator(".side-a .time")).to_have_text(re.compile(r"^0:0[3-6]"))
+    expect(player.locator(".side-b")).to_have_class(re.compile("heard"))
+    expect(player.locator(".side-b .time")).to_have_text(re.compile(r"^0:0[6-9]"))
+    expect(player.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.locator(".ribbon").first.click(force=True)
+    expect(player.locator(".side-a .time")).to_have_text(re.compile(r"^0:0[1-4]"))
+
+
+def test_a_playlist_is_made_changed_and_exported(visit: Visit) -> None:
+    """From a song's own page; another way of making it has another address."""
+    page = visit.open()
+    found = page.request.get(f"{visit.home}/api/items?modality=audio").json()["items"]
+
+    def playlist(request: Request) -> dict[str, object]:
+        asked = request.post_data_json
+        chosen = found if asked["mode"] == "radius" else found[::-1]
+        tracks = [
+            {"id": item["id"], "title": item["title"], "artist": None, "seconds": 61.0, "score": None}
+            for item in chosen[: asked["length"]]
+        ]
+        return {
+            "relation": "similar-track",
+            "mode": asked["mode"],
+            "seconds": 61.0 * len(tracks),
+            "tracks": tracks,
+            "notes": ["one note"],
+        }
+
+    answering(page, "playlist", playlist)
+    first_song(page)
+    page.get_by_role("link", name="Make a playlist").click()
+    expect(page.locator(".line")).to_have_count(12)
+    page.get_by_label("How many songs").fill("5")
+    expect(page.locator(".line")).to_have_count(5)
+    page.get_by_text("Onwards").click()
+    expect(page.locator(".line b").first).to_have_text(found[-1]["title"])
+    expect(page).to_have_url(re.compile("mode=chain"))
+    expect(page.get_by_text("one note")).to_be_visible()
+    name, text = downloaded(page, "M3U8 playlist")
+    assert name.endswith(".m3u8")
+    assert text.count("#EXTINF:61,") == 5
+    page.get_by_role("button", name="Save as a list").click()
+    expect(page.locator("#list-count")).to_have_text("5")
+
+
+def test_an_outfit_is_completed_for_the_kinds_that_are_chosen(visit: Visit) -> None:
+    """Each kind is switched on and off; the whole is saved as a list."""
+    page = visit.open("#/?category=dress")
+    pieces = {
+        name: page.request.get(f"{visit.home}/api/items?category={name}").json()["items"][0]["id"]
+        for name in ("bag", "hat", "boot", "backpack", "bottle", "chair", "lamp", "mug", "shoe", "t-shirt", "watch")
+    }
+
+    def outfit(request: Request) -> dict[str, object]:
+        items = [{"slot": slot, "id": pieces[slot], "score": 0.5} for slot in request.post_data_json["slots"]]
+        return {
+            "relation": "style",
+            "measure": "m",
+            "alternatives": [{"score": 0.7, "price": 42.0, "items": items}],
+            "notes": [],
+        }
+
+    answering(page, "complete", outfit)
+    page.locator(".grid .card a").first.click()
+    page.get_by_role("link", name="Complete the outfit").click()
+    expect(page.locator(".piece")).to_have_count(4)
+    for kind in page.locator('.chip[aria-pressed="true"]').all_inner_texts():
+        page.get_by_role("button", name=kind, exact=True).click()
+    expect(page.get_by_role("heading", name="Choose what is missing")).to_be_visible()
+    page.get_by_role("button", name="hat", exact=True).click()
+    expect(page.locator(".piece")).to_have_count(2)
+    expect(page.locator(".outfit")).to_contain_text("42.00 in all")
+    expect(page).to_have_url(re.compile("slot=hat"))
+    page.get_by_role("button", name="Save as a list").click()
+    expect(page.locator("#list-count")).to_have_text("2")
 
 
 def downloaded(page: Page, name: str) -> tuple[str, str]:
