@@ -10,6 +10,7 @@ from fastapi import FastAPI
 import simkin
 from simkin.server import ask, health, items, maps, media, reference, subsonic, uploads
 from simkin.server.bodies import ErrorAnswer
+from simkin.server.description import complete_description
 from simkin.server.errors import map_errors
 from simkin.server.guard import Guard
 from simkin.server.page import mount_gallery
@@ -48,5 +49,6 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (items, media, ask, uploads, maps, health, subsonic, reference):
         app.include_router(module.router)
     mount_gallery(app)
+    complete_description(app, settings)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     return app
