@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from index.errors import NotACatalogError, StaleIndexError, StorageError, Unknow
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
 from index.relations import RELATIONS, Relation
-from index.schema import DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
+from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
 
 IDS_AT_ONCE = 500
@@ -113,6 +114,7 @@ class Catalog:
             StorageError: The disk is full, read-only or failing; the last commit stands.
         """
         with writer_lock(self.folder), storage_errors(self.folder):
+            self.connection.executescript(ADDED)
             try:
                 yield
             finally:
@@ -146,7 +148,7 @@ class Catalog:
     def encoders(self) -> dict[str, HeldEncoder]:
         """Encoders in use by name, in the order they were added."""
         rows = self.connection.execute("SELECT name, encoder, card FROM encoders ORDER BY encoder")
-        return {name: HeldEncoder(key, EncoderCard.from_json(json.loads(card))) for name, key, card in rows}
+        return {name: HeldEncoder(key, _card_of(card)) for name, key, card in rows}
 
     def hold_encoder(self, name: str, card: EncoderCard) -> None:
         """Add an encoder, or renew its card, inside the caller's transaction."""
@@ -233,7 +235,8 @@ class Catalog:
                 some,
             )
             for key, location, kind, path, modality, stamp in files:
-                media.setdefault(key, []).append(Medium(absolute(location, kind, path), modality, stamp))
+                place = os.path.join(_base(location, kind), path)
+                media.setdefault(key, []).append(Medium(place, modality, stamp))
             rows += self.connection.execute(
                 f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
             ).fetchall()
@@ -328,6 +331,11 @@ class Catalog:
             raise
         self.connection.commit()
         return str(version)
+
+
+@lru_cache(64)
+def _card_of(text: str) -> EncoderCard:
+    return EncoderCard.from_json(json.loads(text))
 
 
 @contextmanager

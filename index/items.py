@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +11,16 @@ from index.types import Attribute, Modality
 
 
 class Medium(NamedTuple):
-    """One media file of an item: where it lies, what it is, and a stamp that changes with its content."""
+    """One media file of an item: where it lies (absolute), what it is, and a stamp that changes with its content."""
 
-    path: Path
+    location: bytes
     modality: Modality
     stamp: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; made when it is asked for, which for most answers it is not."""
+        return Path(os.fsdecode(self.location))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.matching import matching_keys
 from index.relations import Relation, Rerank
-from index.types import Modality, Vectors
+from index.types import Encoder, Modality, Vectors
 
 POOL = 5
 """With diversity, so many times the answers asked for are chosen from."""
@@ -82,6 +82,8 @@ class Recommender:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self.encoders: dict[str, Encoder] = {}
+        """Those that files asked about needed so far."""
         self._number = -1
         self._version = -1
         self._generation: Generation | None = None
@@ -183,7 +185,7 @@ class Recommender:
                 return self._answer(generation, relation, query, naming), generation
 
     def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> _Choice:
-        question = make_question(self.catalog, generation, self._deltas, relation, query)
+        question = make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
         if query.weights:
             relation = weigh(relation, question.space, query.weights)
         how = query.rerank or ("none" if query.weights else relation.rerank)

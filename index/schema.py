@@ -139,3 +139,12 @@ CREATE INDEX edges_by_target ON edges (target);
 """
     + BEHAVIOUR
 )
+
+ADDED = """
+-- What was said of items one by one, over what their sources say.
+CREATE TABLE IF NOT EXISTS edits (
+    item       INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
+    attributes TEXT NOT NULL               -- JSON; null takes an attribute away
+);
+"""
+"""Tables that older catalogs lack: made when one is written to; readers do without."""

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -340,3 +341,58 @@ def as_nobody() -> Callable[[Path, Callable[[], Any]], Any]:
 
 
 # ---- End of media files and runs of indexing --------------------------------------------------------
+
+
+# ---- Servers ----------------------------------------------------------------------------------------
+
+
+class Served:
+    """A server on loopback, in a thread of this process; ``client`` speaks to it."""
+
+    def __init__(self, settings: Any) -> None:
+        import httpx2
+        import uvicorn
+
+        from simkin.server.app import create_app
+        from simkin.server.run import address_of, listen
+
+        self.listener = listen("127.0.0.1", 0)
+        config = uvicorn.Config(create_app(settings), log_level="warning", ws="none", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
+        self.thread.start()
+        self.client = httpx2.Client(base_url=address_of(self.listener), timeout=30)
+
+    def close(self) -> None:
+        """End it."""
+        self.client.close()
+        self.server.should_exit = True
+        self.thread.join()
+        self.listener.close()
+
+
+def _serving() -> Iterator[Callable[[Any], Any]]:
+    started: list[Served] = []
+
+    def start(settings: Any) -> Any:
+        started.append(Served(settings))
+        return started[-1].client
+
+    yield start
+    for served in started:
+        served.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], Any]]:
+    """Start servers that end with the test: ``serve(settings)`` gives a client."""
+    yield from _serving()
+
+
+@pytest.fixture(scope="module")
+def serve_for_long() -> Iterator[Callable[[Any], Any]]:
+    """Start servers that end with the module."""
+    yield from _serving()
+
+
+# ---- End of servers ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +21,7 @@ NASTY = "<script>alert('x')</script>&\"'"
 
 
 def _hit(path: Path | None, item_id: str = "a", rank: int = 1) -> Hit:
-    media = () if path is None else (Medium(path, "image", ""),)
+    media = () if path is None else (Medium(os.fsencode(path), "image", ""),)
     return Hit(rank, item_id, 0.5, 0.9, {"color": 0.25, "shape": 0.75}, media, {})
 
 

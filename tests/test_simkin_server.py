@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from index.ingesting.ingest import IndexOptions
 from simkin.library import index as index_sources
 from simkin.library import open as open_catalog
-from simkin.server.app import create_app
-from simkin.server.run import address_of, listen
 from simkin.server.settings import Settings
 
 ODD = 'shoes/it\'s <b>"größe" & 100%.jpg'
@@ -38,45 +34,10 @@ def folder(tmp_path_factory, picture, song):
     return folder
 
 
-class Served:
-    """A server on loopback, in a thread of this process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.listener = listen("127.0.0.1", 0)
-        config = uvicorn.Config(create_app(settings), log_level="warning", ws="none", timeout_graceful_shutdown=1)
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
-        self.thread.start()
-        self.client = httpx2.Client(base_url=address_of(self.listener), timeout=30)
-
-    def close(self) -> None:
-        """End it."""
-        self.client.close()
-        self.server.should_exit = True
-        self.thread.join()
-        self.listener.close()
-
-
 @pytest.fixture(scope="module")
-def api(folder):
+def api(folder, serve_for_long):
     """A client of a server on that catalog."""
-    served = Served(Settings(folder / "c.simkin"))
-    yield served.client
-    served.close()
-
-
-@pytest.fixture
-def serve():
-    """Start servers that end with the test: ``serve(settings)`` gives a client."""
-    started: list[Served] = []
-
-    def start(settings: Settings) -> httpx2.Client:
-        started.append(Served(settings))
-        return started[-1].client
-
-    yield start
-    for served in started:
-        served.close()
+    return serve_for_long(Settings(folder / "c.simkin"))
 
 
 def error_of(response: httpx2.Response, status: int) -> str:

@@ -18,7 +18,7 @@ from index.engine.generations import Generation
 from index.engine.rows import Space
 from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
 from index.relations import RERANKS, Relation
-from index.types import Vector, Vectors
+from index.types import Encoder, Vector, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,17 @@ def check(query: Query) -> None:
 
 
 def make_question(
-    catalog: Catalog, generation: Generation, deltas: dict[str, Delta], relation: Relation, query: Query
+    catalog: Catalog,
+    generation: Generation,
+    deltas: dict[str, Delta],
+    relation: Relation,
+    query: Query,
+    encoders: dict[str, Encoder],
 ) -> Question:
     """Turn a query into a question to one space.
+
+    Args:
+        encoders: Those loaded so far; what a file needs is loaded and kept here.
 
     Raises:
         UnknownNameError: An item does not exist.
@@ -106,7 +114,7 @@ def make_question(
         named = rows if space is facets else vectors_of(facets, deltas[facets.name], keys)[0]
         described = np.zeros((0, facets.projection.raw_dim), np.float32)
         if query.files:
-            described = np.stack([_encode(catalog, facets, path) for path, _ in query.files])
+            described = np.stack([_encode(catalog, facets, path, encoders) for path, _ in query.files])
             rows = np.vstack([rows, space.project(own_columns(described, facets, space))])
             named = np.vstack([named, facets.project(described)])
         weights = np.asarray([weight for _, weight in (*signed, *query.files)], np.float32)
@@ -174,10 +182,12 @@ def _misfit(facets: Space, space: Space, relation: Relation, query: Query) -> st
     return ""
 
 
-def _encode(catalog: Catalog, space: Space, path: Path) -> Vector:
+def _encode(catalog: Catalog, space: Space, path: Path, encoders: dict[str, Encoder]) -> Vector:
     raw = []
-    for name in space.record.encoders:
-        encoder = load_encoder(name)
+    for name, card in zip(space.record.encoders, space.cards, strict=True):
+        if name not in encoders or encoders[name].card.fingerprint != card.fingerprint:
+            encoders[name] = load_encoder(name)  # the first time, or its file is another now
+        encoder = encoders[name]
         catalog.check_fingerprint(name, encoder.card.fingerprint)
         try:
             raw.append(encoder.describe(path))

@@ -123,7 +123,8 @@ class Generation:
 def current_number(catalog: Path) -> int:
     """Number of the generation in use; 0 when there is none."""
     try:
-        return int((catalog / CURRENT).read_text().strip())
+        with open(f"{os.fspath(catalog)}/{CURRENT}", "rb", buffering=0) as file:  # read before every question
+            return int(file.read(32))
     except (OSError, ValueError):
         return 0
 

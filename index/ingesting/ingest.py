@@ -327,7 +327,7 @@ def _ingest_source(
     else:
         _describe(catalog, source, key, options, on_progress)
     failed = connection.execute(
-        "SELECT count(*) FROM failures JOIN media USING (media) WHERE source=?", (key,)
+        "SELECT count(*) FROM failures JOIN media USING (media) WHERE source=? AND stage<>'removed'", (key,)
     ).fetchone()[0]
     return counts, failed
 

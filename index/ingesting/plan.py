@@ -282,11 +282,12 @@ def _describe_again(connection: sqlite3.Connection, source: int, sequence: int) 
 
 
 def merge_attributes(connection: sqlite3.Connection, item: int, given: str) -> None:
-    """Set an item's attributes: what the source says over what its files' tags say."""
+    """Set an item's attributes: what the source says over what its files' tags say, and over both what was said of
+    the item by itself."""
     connection.execute(
-        "UPDATE items SET attributes = json_patch(coalesce("
-        "(SELECT tags FROM media WHERE item=?1 AND tags IS NOT NULL ORDER BY position LIMIT 1), '{}'), ?2) "
-        "WHERE item=?1",
+        "UPDATE items SET attributes = json_patch(json_patch(coalesce("
+        "(SELECT tags FROM media WHERE item=?1 AND tags IS NOT NULL ORDER BY position LIMIT 1), '{}'), ?2), "
+        "coalesce((SELECT attributes FROM edits WHERE item=?1), '{}')) WHERE item=?1",
         (item, given),
     )
     connection.execute(

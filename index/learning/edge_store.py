@@ -5,6 +5,7 @@ Edges refer to items by database key. When an item is removed its edges go with 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ import numpy as np
 
 from index.errors import InputError
 from index.learning.edges import EdgeArrays
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What a relation that is learned can be called: names that folders can have anywhere."""
 
 _BLOCK = 50_000
 
@@ -49,6 +53,42 @@ def write_edges(connection: sqlite3.Connection, relation: str, edges: EdgeArrays
         _undo(connection)
         raise
     connection.execute("RELEASE write_edges")
+
+
+def set_edge(
+    connection: sqlite3.Connection, relation: str, pair: tuple[int, int], weight: float, user: str | None
+) -> None:
+    """Say how strong one edge is, in place of what was said before; inside the caller's transaction.
+
+    Args:
+        relation: Name of the relation, made when new.
+        pair: Database keys of source and target.
+        weight: 0 takes the edge away.
+        user: Whose edge it is, a name made when new; ``None`` for nobody's.
+
+    Raises:
+        InputError: An item is not there, or the weight is below 0.
+    """
+    connection.execute("INSERT OR IGNORE INTO edge_relations (name) VALUES (?)", (relation,))
+    (key,) = connection.execute("SELECT relation FROM edge_relations WHERE name=?", (relation,)).fetchone()
+    number = -1
+    if user is not None:
+        row = connection.execute("SELECT user FROM edge_users WHERE relation=? AND name=?", (key, user)).fetchone()
+        if row is None:
+            row = connection.execute(
+                "INSERT INTO edge_users SELECT ?1, coalesce(max(user), -1) + 1, ?2 FROM edge_users WHERE relation=?1 "
+                "RETURNING user",
+                (key, user),
+            ).fetchone()
+        number = row[0]
+    edge = (key, *pair, number)
+    if weight == 0:
+        connection.execute("DELETE FROM edges WHERE relation=? AND source=? AND target=? AND user=?", edge)
+        return
+    try:
+        connection.execute("INSERT OR REPLACE INTO edges VALUES (?, ?, ?, ?, ?)", (*edge, weight))
+    except sqlite3.IntegrityError as error:
+        raise InputError(f"an edge of {relation!r} cannot be stored ({error})") from None
 
 
 def read_edges_of(connection: sqlite3.Connection, relation: str) -> EdgeArrays:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +18,7 @@ from index.engine.head import Head, expected_parts
 from index.errors import InputError, UnknownNameError
 from index.learned import Behaviour, hold_relation, hold_rerank
 from index.learning.dataset import Dataset, dataset_of
-from index.learning.edge_store import read_edges_of, write_edges
+from index.learning.edge_store import NAME, read_edges_of, write_edges
 from index.learning.edges import EdgeArrays, Reading
 from index.learning.fitting import METHODS, Maps, Task
 from index.learning.formats import read_edges
@@ -35,9 +34,6 @@ from index.relations import RELATIONS, CandidateRule, Relation, Rerank
 
 ALWAYS_THERE = "similar"
 """The plain neighbour, asked of pictures and sounds alike: nothing learned takes its place."""
-
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-"""Names that folders can have anywhere."""
 
 LEAN = 0.8
 """Share of edges inside categories, or between them, from which the relation answers there alone."""

@@ -8,7 +8,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import simkin
-from simkin.server import ask, health, items, maps, media, reference, subsonic, uploads
+from simkin.server import (
+    ask,
+    embeddings,
+    health,
+    items,
+    lists,
+    maps,
+    media,
+    reference,
+    subsonic,
+    uploads,
+    write,
+)
 from simkin.server.bodies import ErrorAnswer
 from simkin.server.description import complete_description
 from simkin.server.errors import map_errors
@@ -46,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     map_errors(app, settings.catalog)
-    for module in (items, media, ask, uploads, maps, health, subsonic, reference):
+    for module in (items, media, ask, uploads, lists, maps, embeddings, write, subsonic, health, reference):
         app.include_router(module.router)
     mount_gallery(app)
     complete_description(app, settings)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from index import answers
+from index.catalog import storage_errors
 from index.errors import InputError, SimkinError
 from index.live import LiveCatalog
 from simkin.server.bodies import AnswerShape, AnswersShape, Question, Questions, WeightedItem
@@ -17,6 +18,7 @@ from simkin.server.errors import told
 from simkin.server.json import json_bytes
 from simkin.server.service import json_text, service
 from simkin.server.shapes import answer_json
+from simkin.server.shelf import Shelf
 
 MOST_ANSWERS = 1000
 """Largest ``k``: more is what the command line writes to files."""
@@ -42,6 +44,7 @@ def query_of(question: Question, files: Sequence[Path] = ()) -> answers.Query:
         diversity=question.diversity,
         duplicates=question.duplicates,
         category=question.category,
+        weights=tuple((question.weights or {}).items()),
     )
 
 
@@ -55,19 +58,18 @@ async def recommend_one(
     diversity: float = 0.0,
 ) -> Response:
     """The items closest to one, under a relation."""
-    query = query_of(
-        Question.model_construct(
-            items=[WeightedItem.model_construct(id=id)], relation=relation, k=k, where=where, diversity=diversity
-        )
-    )
-    return json_text(await service(request).questions.ask(lambda live: _answered(live, query)))
+    one = WeightedItem.model_construct(id=id)
+    query = query_of(Question.model_construct(items=[one], relation=relation, k=k, where=where, diversity=diversity))
+    here = service(request)
+    return json_text(await here.questions.ask(lambda live: answered(live, query, here.answers)))
 
 
 @router.post("/api/recommend", summary="Ask about several items, for and against", response_model=AnswerShape)
 async def recommend(request: Request, question: Question) -> Response:
     """The items closest to the items given and far from the negatives, each with its weight."""
     query = query_of(question)
-    return json_text(await service(request).questions.ask(lambda live: _answered(live, query)))
+    here = service(request)
+    return json_text(await here.questions.ask(lambda live: answered(live, query, here.answers)))
 
 
 @router.post("/api/recommend/batch", summary="Ask several questions at once", response_model=AnswersShape)
@@ -80,8 +82,17 @@ async def recommend_batch(request: Request, questions: Questions) -> Response:
     return json_text(json_bytes({"answers": found}))
 
 
-def _answered(live: LiveCatalog, query: answers.Query) -> bytes:
-    return json_bytes(answer_json(live.recommender.ask(query)))
+def answered(live: LiveCatalog, query: answers.Query, shelf: Shelf) -> bytes:
+    """An answer as JSON; from the shelf, when the same was asked since the catalog changed last."""
+    recommender = live.recommender
+    with storage_errors(live.folder):
+        state = (recommender.catalog.identity, recommender.generation.manifest.number, recommender.catalog.sequence)
+    key = (state, query)
+    content = shelf.get(key)
+    if content is None:
+        content = json_bytes(answer_json(recommender.ask(query)))
+        shelf.put(key, content)
+    return content
 
 
 def _answer_or_error(live: LiveCatalog, content: dict[str, Any]) -> dict[str, Any]:

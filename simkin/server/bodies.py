@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -46,12 +46,54 @@ class Question(_Body):
     diversity: float = Field(0.0, description="0 for the closest, up to 1 for answers unlike each other.")
     duplicates: bool = Field(False, description="Show near-duplicates instead of collapsing them.")
     category: Text | None = Field(None, description="The category of an uploaded file, which has none of its own.")
+    weights: dict[Text, Weight] | None = Field(
+        None, description="Facets, or kinds of facets, weighed otherwise than the relation does; 0 leaves one out."
+    )
 
 
 class Questions(_Body):
     """Several questions, each answered by itself."""
 
     queries: list[dict[str, Any]] = Field(max_length=256)
+
+
+class Outfit(_Body):
+    """Items that are there, and slots to fill."""
+
+    items: list[Text] = Field(description="Ids of the items given.", max_length=MOST_ITEMS)
+    slots: list[Text] = Field(description="Categories to fill, one item each.", max_length=MOST_ITEMS)
+    relation: Text = "style"
+    alternatives: int = 3
+    diversity: float = 0.3
+    max_price: float | None = None
+    where: Text = Field("", description="A filter on the items chosen.")
+
+
+Attributes = dict[Text, Text | bool | int | float | None]
+
+
+class Change(_Body):
+    """New values of some attributes; null takes one away."""
+
+    attributes: Attributes
+
+
+class Feedback(_Body):
+    """How well one item goes with another."""
+
+    source: Text
+    target: Text
+    relation: Text
+    weight: float = Field(1.0, description="In place of what was said of this pair before; 0 takes it back.")
+    user: Text | None = None
+
+
+class EmbeddingRequest(BaseModel):
+    """What OpenAI's clients send; keys that mean nothing here are passed over."""
+
+    model: Text = Field(description="An encoder's name; see /api/encoders.")
+    input: Text | list[Text] = Field(description="Item ids, data URLs of pictures or sounds, or base64 of them.")
+    encoding_format: Literal["float", "base64"] = "float"
 
 
 class ErrorDetail(BaseModel):

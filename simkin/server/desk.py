@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from index.live import LiveCatalog
 from simkin.server.errors import Refusal
 
 _T = TypeVar("_T")
+
+_log = logging.getLogger("simkin.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Desk:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._room = threads + waiting
         self._inside = 0
+        self._left_here: set[asyncio.Future[Any]] = set()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(threads)
         ]
@@ -58,10 +62,22 @@ class Desk:
         self._jobs.put(_Job(function, loop, future))
         return await future
 
+    def leave(self, function: Callable[[LiveCatalog], object]) -> None:
+        """Have a function run after what waits already, with nobody waiting for it; not when too many do."""
+        if self._inside < self._room:
+            task = asyncio.ensure_future(self.ask(function))
+            self._left_here.add(task)
+            task.add_done_callback(self._forget)
+
     def close(self) -> None:
         """Let the threads end once they are done with what they are at."""
         for _ in self._threads:
             self._jobs.put(None)
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._left_here.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("what was left at the desk %r failed", self.name, exc_info=task.exception())
 
     def _left(self, _: asyncio.Future[Any]) -> None:
         self._inside -= 1

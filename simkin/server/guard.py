@@ -31,8 +31,8 @@ OPEN = ("/health",)
 OWN_KEYS = ("/rest/",)
 """What begins so checks keys by itself, as its protocol has it."""
 
-UPLOADS = ("/api/recommend/upload", "/api/items", "/v1/embeddings")
-"""Paths whose bodies hold files."""
+UPLOADS = {"/api/recommend/upload": 1.0, "/api/items": 1.0, "/v1/embeddings": 0.25}
+"""Paths whose bodies hold files, and what share of the largest body they take: JSON is held in memory as a whole."""
 
 
 class Guard:
@@ -81,7 +81,7 @@ class Guard:
                 await self.app(scope, receive, send)
                 return
             upload = path in UPLOADS
-            limit = self.settings.upload_bytes if upload else self.settings.body_bytes
+            limit = int(UPLOADS[path] * self.settings.upload_bytes) if upload else self.settings.body_bytes
             _check_length(headers, limit)
             if upload and self._receiving >= self.settings.uploads:
                 raise Refusal.busy("too many files are arriving; send this one again in a moment")

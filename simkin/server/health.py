@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from index.answers import Query
-from index.errors import SimkinError
+from index.engine.generations import damage
+from index.errors import SimkinError, StaleIndexError
 from index.live import LiveCatalog
 from index.overview import Overview, overview
 from simkin.server.errors import told
@@ -36,6 +37,9 @@ def _ask_anything(live: LiveCatalog) -> dict[str, object]:
     """Ask one question of each modality's rows."""
     recommender = live.recommender
     generation = recommender.generation
+    harm = damage(live.folder, generation.manifest, thorough=False)
+    if harm:
+        raise StaleIndexError(f"generation {generation.manifest.number}: {harm}; rebuild with: simkin index --rebuild")
     asked: list[str] = []
     for space in generation.spaces.values():
         names = [name for name, plan in space.record.relations.items() if plan]

@@ -88,13 +88,13 @@ async def thumbnail(
         tag = '"' + hashlib.blake2b(os.fsencode(stamp), digest_size=12).hexdigest() + '"'
         if tag in asked:
             return tag, None
-        content = here.shelf.get(tag)
+        content = here.thumbnails.get(tag)
         if content is None:
             try:
                 content = draw(medium.path, medium.modality, int(size))
             except MediaError as error:
                 raise Refusal(404, "MediaError", f"no picture can be made of {id!r}: {error.reason}") from None
-            here.shelf.put(tag, content)
+            here.thumbnails.put(tag, content)
         return tag, content
 
     tag, content = await here.drawings.ask(find)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -13,10 +12,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from index.overview import Overview
+from simkin.server.run import METRICS
 from simkin.server.settings import Settings
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several processes keep what they count; prometheus-client reads it when it is imported."""
 
 BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.012, 0.02, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds; the limits that are promised for questions and uploads are among them."""
@@ -27,7 +24,7 @@ class Metrics:
 
     def __init__(self, settings: Settings) -> None:
         self._registry = CollectorRegistry()
-        self._many = settings.workers > 1 and MULTIPROCESS in os.environ
+        self._many = settings.workers > 1 and METRICS in os.environ
         self.requests = Counter(
             "simkin_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
         )
@@ -88,10 +85,3 @@ def catalog_metrics(overview: Overview | None) -> Iterator[Metric]:
     for state in overview.relations:
         recall.add_metric([state.relation, state.modality, state.method], state.recall)
     yield recall
-
-
-def forget_process(folder: Path, pid: int) -> None:
-    """Drop the gauges of a process that has ended."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Running a server: one listening socket, one or several processes, and an end within a second of being asked."""
+"""Running a server: one listening socket, processes that answer at it, and an end within a second of being asked."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
-import uvicorn
-
-from index.errors import InputError
-from simkin.server.app import create_app
-from simkin.server.metrics import MULTIPROCESS
+from index.errors import InputError, SimkinError
 from simkin.server.settings import Settings
 
-GRACE_SECONDS = 1
-"""How long answers under way may take once the server is told to end, in whole seconds as uvicorn has it."""
-
-HURRY_SECONDS = 0.7
-"""How long in fact: then the process ends, whatever is still being read or decoded."""
-
 BACKLOG = 2048
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where several processes keep what they count; prometheus-client reads it when it is imported."""
+
+YOUNG_SECONDS = 5.0
+YOUNG_DEATHS = 3
+"""A process that dies sooner than so many seconds after its start, so many times in a row, is not started again."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -58,88 +53,81 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve until interrupted."""
-    if settings.workers > 1:
-        _serve_by_many(settings, listener)
-    else:
-        _serve_here(settings, listener)
+    """Serve until interrupted. A process that dies, as of a file that crashes a decoder, is replaced.
 
-
-def _serve_here(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=BACKLOG,
-        ws="none",
-    )
-    _Server(config).run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Ends in time even where a decoder does not let go."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit:
-            timer = threading.Timer(HURRY_SECONDS, os._exit, (0,))
-            timer.daemon = True
-            timer.start()
-        self.should_exit = True
-
-
-def _serve_by_many(settings: Settings, listener: socket.socket) -> None:
-    """Processes that share the socket; one that dies is replaced."""
-    with tempfile.TemporaryDirectory(prefix="simkin-metrics-") as folder:
-        workers = [_Worker(settings, listener, Path(folder)) for _ in range(settings.workers)]
-        ending = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ending.set())
-        try:
+    Raises:
+        SimkinError: Processes die as soon as they are started.
+    """
+    ending = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ending.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    workers: list[_Worker] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="simkin-metrics-", ignore_cleanup_errors=True) as folder:
+            environment = {**os.environ, METRICS: folder} if settings.workers > 1 else dict(os.environ)
+            workers += (_Worker(settings, listener, environment) for _ in range(settings.workers))
+            deaths = 0
             while not ending.wait(0.2):
                 for at, worker in enumerate(workers):
-                    if not worker.lives():
-                        time.sleep(worker.patience())
-                        workers[at] = _Worker(settings, listener, Path(folder))
-        finally:
-            for worker in workers:
-                worker.end()
-            for worker in workers:
-                worker.wait()
+                    status = worker.status()
+                    if status is None:
+                        continue
+                    deaths = deaths + 1 if worker.age() < YOUNG_SECONDS else 0
+                    if deaths >= YOUNG_DEATHS:
+                        raise SimkinError(f"the server's processes end as soon as they are started (status {status})")
+                    workers[at] = _Worker(settings, listener, environment)
+            _end(workers)
+    finally:
+        _end(workers)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.end()
+    while workers:
+        workers.pop().wait()
 
 
 class _Worker:
-    """One server process; it ends when its standard input does, so also when its parent dies."""
+    """One server process (``simkin.server.worker``); it ends when its standard input does, so also when its parent
+    dies."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, environment: dict[str, str]) -> None:
         self._since = time.monotonic()
         number = listener.fileno()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simkin.server.run", str(number)],
+            [sys.executable, "-m", "simkin.server.worker", str(number)],
             stdin=subprocess.PIPE,
             pass_fds=[number],
-            env={**os.environ, MULTIPROCESS: str(folder)},
-            start_new_session=True,  # Ctrl-C is for the parent, which tells its workers
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the parent, which tells its processes
         )
+        content = json.dumps({**asdict(settings), "catalog": str(settings.catalog)})
         assert self._process.stdin is not None
-        self._process.stdin.write((json.dumps({**asdict(settings), "catalog": str(settings.catalog)}) + "\n").encode())
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(f"{content}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it is dead already, which will be found out
+            pass
 
-    def lives(self) -> bool:
-        return self._process.poll() is None
+    def status(self) -> int | None:
+        """Exit status; ``None`` while it lives."""
+        return self._process.poll()
 
-    def patience(self) -> float:
-        """Seconds to wait before replacing it: one that died young may die young again."""
-        return 0.0 if time.monotonic() - self._since > 5 else 1.0
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._since
 
     def end(self) -> None:
-        if self.lives():
+        """Tell it to end."""
+        if self.status() is None:
             self._process.terminate()
 
     def wait(self) -> None:
+        """Wait for its end; it has a second."""
         try:
-            self._process.wait(2)
+            self._process.wait(1.5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -147,18 +135,7 @@ class _Worker:
         self._process.stdin.close()
 
 
-def _work(arguments: Sequence[str], ended: Callable[[int], object] = os._exit) -> None:
-    """What a worker process does: settings come on standard input, the socket by number."""
-    content = json.loads(sys.stdin.buffer.readline())
-    settings = Settings(**{**content, "catalog": Path(content["catalog"])})
-
-    def follow_parent() -> None:
-        sys.stdin.buffer.read()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=follow_parent, daemon=True).start()
-    _serve_here(settings, socket.socket(fileno=int(arguments[0])))
-
-
-if __name__ == "__main__":
-    _work(sys.argv[1:])
+def settings_from(line: bytes) -> Settings:
+    """Settings as a worker is told them."""
+    content = json.loads(line)
+    return Settings(**{**content, "catalog": Path(content["catalog"])})

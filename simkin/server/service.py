@@ -26,7 +26,8 @@ class Service:
         labours: Does what takes longer: uploads, and whatever reads media.
         maps: Draws maps, one after another: each may take all of a core for a minute.
         listings: Of the catalog's items.
-        shelf: Thumbnails already drawn.
+        answers: Answers already given, as JSON.
+        thumbnails: Those already drawn.
         metrics: Counts what happens.
     """
 
@@ -36,7 +37,8 @@ class Service:
     labours: Desk
     maps: Desk
     listings: Listings
-    shelf: Shelf
+    answers: Shelf
+    thumbnails: Shelf
     metrics: Metrics
 
     @classmethod
@@ -50,6 +52,7 @@ class Service:
             Desk("labours", catalog, settings.threads, waiting),
             Desk("maps", catalog, 1, 16),
             Listings(),
+            Shelf(settings.answer_bytes),
             Shelf(settings.thumbnail_bytes),
             Metrics(settings),
         )

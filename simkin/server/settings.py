@@ -22,6 +22,7 @@ class Settings:
         body_bytes: Largest body without.
         body_seconds: Longest time that a body may take to arrive.
         pause_seconds: Longest pause in it.
+        answer_bytes: Memory for answers already given, until the catalog changes.
         thumbnail_bytes: Memory for thumbnails already drawn.
     """
 
@@ -36,4 +37,5 @@ class Settings:
     body_bytes: int = 1 << 20
     body_seconds: float = 60.0
     pause_seconds: float = 10.0
+    answer_bytes: int = 16 << 20
     thumbnail_bytes: int = 48 << 20

@@ -79,3 +79,13 @@ def relations_json(recommender: Recommender) -> list[dict[str, Any]]:
 
 def _asks(space: Space, relation: Relation) -> bool:
     return bool(space.record.count) and space.compares(relation) and relation.name in space.record.relations
+
+
+def items_by_id(catalog: Catalog, ids: list[str]) -> dict[str, Any]:
+    """Items that a list names, by id.
+
+    Raises:
+        UnknownNameError: One was removed a moment ago.
+    """
+    found = catalog.items(catalog.keys_of(list(dict.fromkeys(ids))))
+    return {item.item_id: item_json(item) for item in found.values()}

@@ -159,13 +159,13 @@ async def cover_art(given: Given, here: Service) -> Response:
     def find(live: LiveCatalog) -> bytes:
         medium = _sound(_song(live, name))
         key = ("cover", medium.path, medium.stamp, side)
-        content = here.shelf.get(key)
+        content = here.thumbnails.get(key)
         if content is None:
             try:
                 content = thumbnail(medium.path, medium.modality, side)
             except MediaError as error:
                 raise SubsonicError(NOT_FOUND, f"no picture can be made of this song: {error.reason}") from None
-            here.shelf.put(key, content)
+            here.thumbnails.put(key, content)
         return content
 
     content = await here.drawings.ask(find)

@@ -1,0 +1,59 @@
+"""One server process: takes its settings from standard input, and the socket by its number."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+import uvicorn
+
+from simkin.server.app import create_app
+from simkin.server.run import BACKLOG, settings_from
+
+GRACE_SECONDS = 1
+"""How long answers under way may take once the server is told to end, in whole seconds as uvicorn has it."""
+
+HURRY_SECONDS = 0.7
+"""When the process ends whatever is still being sent or decoded. What is committed is committed."""
+
+
+class _Server(uvicorn.Server):
+    """Ends in time even where a client or a decoder does not let go."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            timer = threading.Timer(HURRY_SECONDS, os._exit, (0,))
+            timer.daemon = True
+            timer.start()
+        self.should_exit = True
+
+
+def work(number: int) -> None:
+    """Serve until told to end, or until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = settings_from(sys.stdin.buffer.readline())
+    config = uvicorn.Config(
+        create_app(settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=BACKLOG,
+        ws="none",
+    )
+
+    def follow_parent() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+    _Server(config).run(sockets=[socket.socket(fileno=number)])
+    os._exit(0)  # threads may be at something still
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]))
