@@ -124,6 +124,12 @@ class Listings:
         self._found.move_to_end(key)
         return self._found[key]
 
+    def _mask(self, key: object, find: Callable[[], NDArray[np.int64]]) -> NDArray[np.bool_]:
+        """A mask of items, from places that are remembered: who types a search keeps the filter."""
+        mask = np.zeros(len(self._directory.keys), bool)
+        mask[self._keep(key, lambda: self._directory.places_of(find()))] = True
+        return mask
+
     def _list(self, catalog: Catalog, listed: Listed) -> NDArray[np.int32]:
         directory = self._directory
         order = self._keep(("order", listed.sort), lambda: directory.places_of(_sorted_keys(catalog, listed.sort)))
@@ -132,9 +138,9 @@ class Listings:
             kept &= directory.mask_of(_keys(catalog, "SELECT item FROM items WHERE category=?", listed.category))
         if listed.modality is not None:
             of_modality = "SELECT DISTINCT item FROM media WHERE item NOT NULL AND modality=?"
-            kept &= directory.mask_of(_keys(catalog, of_modality, listed.modality))
+            kept &= self._mask(("modality", listed.modality), lambda: _keys(catalog, of_modality, str(listed.modality)))
         if listed.where.strip():
-            kept &= directory.mask_of(matching_keys(catalog, listed.where))
+            kept &= self._mask(("where", listed.where), lambda: matching_keys(catalog, listed.where))
         if listed.text.strip():
             kept &= directory.holding(listed.text)
         return order if kept.all() else order[kept[order]]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-
-from PIL import Image, ImageDraw
+from typing import TYPE_CHECKING
 
 from index.encoders import cover_of, open_picture, outline_of
 from index.errors import InputError, MediaError
 from index.types import Modality
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 QUALITY = 82
 BARS = 40
 """Bars of a sound's drawing."""
+
+CROPPED_FROM = 1024
+"""A JPEG is decoded no smaller than so many pixels on the shorter side before it is cropped."""
+
+SMALLEST_CROP = 8
 
 _PAPER, _INK = (232, 234, 240), (92, 104, 140)
 
@@ -61,25 +68,21 @@ def crop(path: Path, box: tuple[float, float, float, float], out: Path) -> None:
     part.save(out, "PNG", compress_level=1)
 
 
-CROPPED_FROM = 1024
-"""A JPEG is decoded no smaller than so many pixels on the shorter side before it is cropped."""
-
-SMALLEST_CROP = 8
-
-
-def _picture(source: Path | bytes, side: int) -> Image.Image:
+def _picture(source: Path | bytes, side: int) -> Image:
     image = open_picture(source, side)
     image.thumbnail((side, side), reducing_gap=2.0)
     return image
 
 
-def _sound(path: Path, side: int) -> Image.Image:
+def _sound(path: Path, side: int) -> Image:
     cover = cover_of(path)
     if cover is not None:
         try:
             return _picture(cover, side)
         except MediaError:  # the sound is good all the same
             pass
+    from PIL import Image, ImageDraw
+
     levels = outline_of(path, BARS)
     image = Image.new("RGB", (side, side), _PAPER)
     draw = ImageDraw.Draw(image)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
 
-from index.listing import Listings
+from index.errors import SimkinError
+from index.listing import Listed, Listings
+from index.live import LiveCatalog
 from simkin.server.desk import Desk
 from simkin.server.json import json_bytes
 from simkin.server.metrics import Metrics
@@ -56,6 +59,12 @@ class Service:
             Shelf(settings.thumbnail_bytes),
             Metrics(settings),
         )
+
+    def warm(self, live: LiveCatalog) -> None:
+        """Read what the first page would wait for."""
+        with suppress(SimkinError):  # whoever asks will be told
+            self.listings.page(live.catalog, Listed(), 0, 1)
+            self.listings.contents(live.catalog)
 
     def stop(self) -> None:
         """Let the threads end."""
