@@ -169,7 +169,7 @@ class Recommender:
         check(query)
         with storage_errors(self.catalog.folder):
             generation = self.generation
-            return make_question(self.catalog, generation, self._deltas, relation, query)
+            return make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
 
     def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
         relation = self.catalog.relation(query.relation)
