@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -83,6 +84,20 @@ def test_serve_warns_where_others_could_look(made, start, run_simkin):
     assert (nothing.returncode, nothing.stderr.count("\n")) == (1, 1)
     busy = run_simkin("serve", "--catalog", made.folder, "--port", "1", "--host", "203.0.113.1")
     assert (busy.returncode, busy.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.slow
+def test_silent_and_trickling_connections_are_closed(made, start):
+    """So that whoever opens thousands does not have them all."""
+    server = start("--catalog", made.folder)
+    httpx2.get(f"{server.address}/health", timeout=60)
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as silent, socket.create_connection((host, int(port))) as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: ")
+        for connection in (silent, slow):
+            connection.settimeout(30)
+            assert not _received(connection)
+    assert httpx2.get(f"{server.address}/health", timeout=60).status_code == 200
 
 
 @pytest.mark.slow
@@ -229,6 +244,13 @@ def test_too_many_questions_are_sent_away_for_a_moment(made, serve):
         thread.join()
     assert set(found) == {200, 503}
     assert api.get("/health").status_code == 200
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100)
+    except ConnectionResetError:
+        return b""
 
 
 def _children(pid: int) -> list[int]:

@@ -330,3 +330,66 @@ def test_two_applications_live_side_by_side(serve, folder, make_catalog):
     assert one.get("/api/info").json()["items"] == 18
     assert other.get("/api/info").json()["items"] == 30
     assert "cannot be read" in error_of(other.get("/api/thumbnail", params={"id": "item-0-00001"}), 404)
+
+
+def test_two_items_are_explained(api, folder):
+    """In numbers and words, and as a picture; names of files are no items."""
+    found = api.get("/api/explain", params={"a": "hats/1.jpg", "b": "hats/3.jpg"}).json()
+    assert (found["a"], found["b"], found["modality"]) == ("hats/1.jpg", "hats/3.jpg", "image")
+    assert found["sentence"]
+    gone = api.get("/api/explain", params={"a": "hats/1.jpg", "b": "hats/gone.jpg"})
+    assert gone.status_code == 200
+    assert str(folder) not in gone.text
+    for a, b in (("hats/1.jpg", "hats/3.jpg"), ("songs/1.wav", "songs/2.wav")):
+        picture = api.get("/api/explain.png", params={"a": a, "b": b})
+        assert Image.open(io.BytesIO(picture.content)).format == "PNG"
+    path = str(folder / "media" / "hats" / "1.jpg")
+    for name in (path, "/etc/passwd", "nobody"):
+        told = error_of(api.get("/api/explain", params={"a": "hats/1.jpg", "b": name}), 404)
+        assert "unknown item" in told
+    error_of(api.get("/api/explain", params={"a": "hats/1.jpg", "b": "songs/1.wav"}), 400)
+
+
+def test_playlists_name_items_or_addresses_that_play(api, folder):
+    """As JSON with the items, as M3U8 with addresses of this server."""
+    asked = {"seeds": ["songs/1.wav"], "length": 3}
+    found = api.post("/api/playlist", json=asked).json()
+    assert found["tracks"][0]["id"] == "songs/1.wav"
+    assert set(found["items"]) == {track["id"] for track in found["tracks"]}
+    listed = api.post("/api/playlist", params={"format": "m3u8"}, json=asked)
+    assert listed.headers["content-type"].startswith("audio/x-mpegurl")
+    lines = listed.text.splitlines()
+    assert lines[0] == "#EXTM3U"
+    assert api.get(lines[2]).content == (folder / "media" / "songs" / "1.wav").read_bytes()
+    error_of(api.post("/api/playlist", json={"seeds": [str(folder / "media" / "songs" / "1.wav")]}), 404)
+    error_of(api.post("/api/playlist", json={"seeds": []}), 400)
+    error_of(api.post("/api/playlist", json={**asked, "trend": "sideways"}), 422)
+
+
+def test_outfits_are_completed(api, folder):
+    """With the items chosen; names of files are no items."""
+    found = api.post("/api/complete", json={"items": ["hats/1.jpg"], "slots": ["shoes"], "alternatives": 2}).json()
+    chosen = [one["id"] for alternative in found["alternatives"] for one in alternative["items"]]
+    assert len(chosen) == 2
+    assert all(found["items"][item]["category"] == "shoes" for item in chosen)
+    error_of(api.post("/api/complete", json={"items": ["/etc/passwd"], "slots": ["shoes"]}), 404)
+    error_of(api.post("/api/complete", json={"items": ["hats/1.jpg"], "slots": ["nothing"]}), 404)
+
+
+def test_only_its_own_names_reach_a_server_that_names_them(serve, folder):
+    """A page elsewhere that has its name point here is not answered."""
+    api = serve(Settings(folder / "c.simkin", hosts=("127.0.0.1", "[::1]")))
+    assert api.get("/api/info").status_code == 200
+    assert api.get("/api/info", headers={"Host": "[::1]:8008"}).status_code == 200
+    for name in ("evil.example", "evil.example:8008", "127.0.0.1.evil.example"):
+        assert "allow-host" in error_of(api.get("/api/info", headers={"Host": name}), 403)
+
+
+def test_facets_are_weighed_for_one_question(api, folder):
+    """As the library does; a facet that is none is told."""
+    truth = open_catalog(folder / "c.simkin").query("hats/1.jpg", k=4, facet_weights={"color": 2, "shape": 0})
+    question = {"items": [{"id": "hats/1.jpg"}], "k": 4}
+    answer = api.post("/api/recommend", json={**question, "weights": {"color": 2, "shape": 0}}).json()
+    assert [hit["id"] for hit in answer["hits"]] == [hit.item_id for hit in truth.hits]
+    error_of(api.post("/api/recommend", json={**question, "weights": {"smell": 1}}), 404)
+    error_of(api.post("/api/recommend", json={**question, "rerank": "backwards"}), 404)

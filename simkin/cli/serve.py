@@ -16,7 +16,12 @@ from simkin.cli.options import catalog_option
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Server processes.")
 @click.option("--api-key", envvar="SIMKIN_API_KEY", default="", help="Ask for this key (or SIMKIN_API_KEY).")
 @click.option("--write", is_flag=True, help="Let holders of the key add, change and remove items.")
-def command(catalog: Path, host: str, port: int, workers: int, api_key: str, write: bool) -> None:
+@click.option(
+    "--allow-host", "hosts", metavar="NAME", multiple=True, help="Answer to this name, too, as of a proxy before it."
+)
+def command(
+    catalog: Path, host: str, port: int, workers: int, api_key: str, write: bool, hosts: tuple[str, ...]
+) -> None:
     """Serve a catalog: the gallery at /, JSON below /api, a list of endpoints at /docs.
 
     It only reads, and only this machine reaches it, unless told otherwise. It follows the catalog: what `simkin
@@ -31,6 +36,9 @@ def command(catalog: Path, host: str, port: int, workers: int, api_key: str, wri
     Catalog.open(catalog).close()
     with listen(host, port) as listener:
         click.echo(f"{catalog.name} at {address_of(listener)} (Ctrl-C ends)")
-        if not is_loopback(host) and not api_key:
+        local = is_loopback(host)
+        if not local and not api_key:
             click.echo("warning: whoever reaches this address can see the catalog; --api-key asks for a key", err=True)
-        serve(Settings(catalog.absolute(), api_key=api_key, write=write, workers=workers), listener)
+        known = ("localhost", "127.0.0.1", "[::1]", host.lower(), *(name.lower() for name in hosts))
+        names = known if local and not api_key else ()  # a key keeps others out by itself
+        serve(Settings(catalog.absolute(), api_key=api_key, write=write, hosts=names, workers=workers), listener)

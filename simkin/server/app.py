@@ -11,6 +11,7 @@ import simkin
 from simkin.server import (
     ask,
     embeddings,
+    explain,
     health,
     items,
     lists,
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     map_errors(app, settings.catalog)
-    for module in (items, media, ask, uploads, lists, maps, embeddings, write, subsonic, health, reference):
+    for module in (items, media, ask, uploads, explain, lists, maps, embeddings, write, subsonic, health, reference):
         app.include_router(module.router)
     mount_gallery(app)
     complete_description(app, settings)

@@ -45,6 +45,7 @@ def query_of(question: Question, files: Sequence[Path] = ()) -> answers.Query:
         duplicates=question.duplicates,
         category=question.category,
         weights=tuple((question.weights or {}).items()),
+        rerank=question.rerank,  # type: ignore[arg-type]  # the library checks it
     )
 
 

@@ -46,6 +46,7 @@ class Question(_Body):
     diversity: float = Field(0.0, description="0 for the closest, up to 1 for answers unlike each other.")
     duplicates: bool = Field(False, description="Show near-duplicates instead of collapsing them.")
     category: Text | None = Field(None, description="The category of an uploaded file, which has none of its own.")
+    rerank: Text | None = Field(None, description="How the closest are ordered anew; null for the catalog's own way.")
     weights: dict[Text, Weight] | None = Field(
         None, description="Facets, or kinds of facets, weighed otherwise than the relation does; 0 leaves one out."
     )
@@ -67,6 +68,21 @@ class Outfit(_Body):
     diversity: float = 0.3
     max_price: float | None = None
     where: Text = Field("", description="A filter on the items chosen.")
+
+
+class PlaylistWish(_Body):
+    """What a playlist should be."""
+
+    seeds: list[Text] = Field(description="Ids of the tracks it begins with.", max_length=MOST_ITEMS)
+    to: Text | None = Field(None, description="The track it ends with, which makes it a path.")
+    mode: Literal["radius", "chain", "path"] | None = None
+    relation: Text | None = None
+    length: int | None = None
+    minutes: float | None = None
+    artist_gap: int = Field(3, description="Other tracks between two of one artist.")
+    trend: Literal["tempo up", "tempo down", "energy up", "energy down"] | None = None
+    seed: int = Field(0, description="0 for the closest; others vary what is chosen, the same each time.")
+    where: Text = Field("", description="A filter on the tracks found.")
 
 
 Attributes = dict[Text, Text | bool | int | float | None]
@@ -153,6 +169,7 @@ class AnswerShape(BaseModel):
 
     relation: str
     method: str
+    rerank: str
     recall: float
     generation: int
     notes: list[str]

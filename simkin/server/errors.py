@@ -66,11 +66,15 @@ def error_response(status: int, kind: str, message: str, headers: Mapping[str, s
 
 def told(error: errors.SimkinError, catalog: Path) -> dict[str, str]:
     """An error of ours as it may leave the server: without places on its disk."""
-    message = str(error)
-    for place in sorted({str(catalog), str(catalog.absolute())}, key=len, reverse=True):
-        message = message.replace(place, catalog.name)
-    message = message.replace(f"{tempfile.gettempdir()}/", "")
-    return {"type": type(error).__name__, "message": message}
+    return {"type": type(error).__name__, "message": without_places(str(error), catalog)}
+
+
+def without_places(text: str, *places: Path) -> str:
+    """A text with the names of files and folders alone, not where they lie."""
+    spelt = {spelling: place.name for place in places for spelling in (str(place), str(place.absolute()))}
+    for spelling in sorted(spelt, key=len, reverse=True):
+        text = text.replace(spelling, spelt[spelling])
+    return text.replace(f"{tempfile.gettempdir()}/", "")
 
 
 def status_of(error: errors.SimkinError) -> int:

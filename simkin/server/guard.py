@@ -31,8 +31,9 @@ OPEN = ("/health",)
 OWN_KEYS = ("/rest/",)
 """What begins so checks keys by itself, as its protocol has it."""
 
-UPLOADS = {"/api/recommend/upload": 1.0, "/api/items": 1.0, "/v1/embeddings": 0.25}
-"""Paths whose bodies hold files, and what share of the largest body they take: JSON is held in memory as a whole."""
+UPLOADS = {"/api/recommend/upload": 1, "/api/items": 1, "/v1/embeddings": 4}
+"""Paths whose bodies hold files, and as how many each counts; where it is more than one, because JSON is held in memory
+as a whole, bodies are that much smaller."""
 
 
 class Guard:
@@ -75,28 +76,29 @@ class Guard:
         path: str = scope["path"]
         headers = Headers(scope=scope)
         try:
+            check_host(self.settings.hosts, headers)
             if not path.startswith(OWN_KEYS) and path not in OPEN:
                 check_key(self.settings.api_key, headers, writing=False)
             if scope["method"] in ("GET", "HEAD"):
                 await self.app(scope, receive, send)
                 return
-            upload = path in UPLOADS
-            limit = int(UPLOADS[path] * self.settings.upload_bytes) if upload else self.settings.body_bytes
+            count = UPLOADS.get(path, 0)
+            limit = self.settings.upload_bytes // count if count else self.settings.body_bytes
             _check_length(headers, limit)
-            if upload and self._receiving >= self.settings.uploads:
+            if count and self._receiving + count > self.settings.uploads:
                 raise Refusal.busy("too many files are arriving; send this one again in a moment")
         except Refusal as refusal:
             await refusal.response()(scope, receive, send)
             return
         body = _Body(receive, limit, self.settings)
-        self._receiving += upload
+        self._receiving += count
         left = False
 
         def arrived() -> None:
             nonlocal left
             if not left:
                 left = True
-                self._receiving -= upload
+                self._receiving -= count
 
         body.arrived = arrived
         try:
@@ -146,6 +148,23 @@ def _check_length(headers: Headers, limit: int) -> None:
     told = headers.get("content-length", "0")
     if told.isdecimal() and int(told) > limit:
         raise too_large(limit)
+
+
+def check_host(hosts: tuple[str, ...], headers: Headers) -> None:
+    """See that a request was meant for this server.
+
+    A page elsewhere can have its own name point at this machine, and so have a browser read what only this machine
+    should (DNS rebinding); the name it asks for tells.
+
+    Raises:
+        Refusal: 403.
+    """
+    if not hosts:
+        return
+    name = headers.get("host", "")
+    name = name.rpartition(":")[0] if name[name.rfind("]") + 1 :].count(":") == 1 else name
+    if name.lower() not in hosts:
+        raise Refusal(403, "HostError", "this server is asked by another name than its own; see --allow-host")
 
 
 def check_key(key: str, headers: Headers, *, writing: bool) -> None:

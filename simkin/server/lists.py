@@ -1,12 +1,17 @@
-"""Endpoints that answer with lists: outfits completed."""
+"""Endpoints that answer with lists: outfits completed, and playlists."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request, Response
 
 from index.lists.complete import complete_outfit
+from index.lists.m3u import m3u_text
+from index.lists.playlist import make_playlist
 from index.live import LiveCatalog
-from simkin.server.bodies import Outfit
+from simkin.server.bodies import Outfit, PlaylistWish
 from simkin.server.json import json_bytes
 from simkin.server.service import json_text, service
 from simkin.server.shapes import items_by_id
@@ -34,3 +39,45 @@ async def complete(request: Request, outfit: Outfit) -> Response:
         return json_bytes({**found, "items": items_by_id(live.catalog, ids)})
 
     return json_text(await service(request).labours.ask(find))
+
+
+@router.post(
+    "/api/playlist",
+    summary="Choose tracks, and an order to play them in",
+    responses={200: {"content": {"audio/x-mpegurl": {}}}},
+)
+async def playlist(
+    request: Request,
+    wish: PlaylistWish,
+    format: Annotated[Literal["json", "m3u8"], Query(description="m3u8 names tracks by addresses here.")] = "json",
+) -> Response:
+    """Around seeds, each close to the one before, or along a path to another track."""
+    here = service(request)
+    base = str(request.base_url)
+
+    def find(live: LiveCatalog) -> bytes:
+        live.catalog.keys_of([*wish.seeds, *([wish.to] if wish.to is not None else [])])  # ids only
+        found = make_playlist(
+            live.recommender,
+            wish.seeds,
+            mode=wish.mode,
+            to=wish.to,
+            relation=wish.relation,
+            length=wish.length,
+            minutes=wish.minutes,
+            artist_gap=wish.artist_gap,
+            trend=wish.trend,
+            seed=wish.seed,
+            where=wish.where,
+        )
+        if format == "m3u8":
+            places = (f"{base}api/media?id={quote(track.item.item_id, safe='')}" for track in found.tracks)
+            return m3u_text(zip(found.tracks, places, strict=True)).encode("utf-8", "replace")
+        ids = [track.item.item_id for track in found.tracks]
+        return json_bytes({**found.to_json(), "items": items_by_id(live.catalog, ids)})
+
+    content = await here.labours.ask(find)
+    if format == "json":
+        return json_text(content)
+    headers = {"Content-Disposition": 'attachment; filename="playlist.m3u8"'}
+    return Response(content, headers=headers, media_type="audio/x-mpegurl; charset=utf-8")

@@ -138,4 +138,4 @@ class _Worker:
 def settings_from(line: bytes) -> Settings:
     """Settings as a worker is told them."""
     content = json.loads(line)
-    return Settings(**{**content, "catalog": Path(content["catalog"])})
+    return Settings(**{**content, "catalog": Path(content["catalog"]), "hosts": tuple(content["hosts"])})

@@ -14,6 +14,7 @@ class Settings:
         catalog: The catalog's folder.
         api_key: What a request must bring; empty for none.
         write: Whether items can be added, changed and removed, and feedback given; needs a key.
+        hosts: Names that the server may be asked by; empty for any.
         workers: Server processes.
         threads: Threads of one process that answer questions, each with a connection of its own.
         waiting: Requests of one kind that may wait for a thread; more are sent away.
@@ -29,10 +30,11 @@ class Settings:
     catalog: Path
     api_key: str = ""
     write: bool = False
+    hosts: tuple[str, ...] = ()
     workers: int = 1
     threads: int = 2
     waiting: int = 128
-    uploads: int = 8
+    uploads: int = 32
     upload_bytes: int = 64 << 20
     body_bytes: int = 1 << 20
     body_seconds: float = 60.0

@@ -38,6 +38,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     return {
         "relation": answer.query.relation,
         "method": answer.method,
+        "rerank": answer.rerank,
         "recall": answer.recall,
         "generation": answer.generation,
         "notes": list(answer.notes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from simkin.server.app import create_app
+from simkin.server.protocol import PromptHttp
 from simkin.server.run import BACKLOG, settings_from
 
 GRACE_SECONDS = 1
@@ -19,6 +21,10 @@ GRACE_SECONDS = 1
 
 HURRY_SECONDS = 0.7
 """When the process ends whatever is still being sent or decoded. What is committed is committed."""
+
+
+FILES = 65_536
+"""Files, connections among them, that a process may have open, where the system lets it."""
 
 
 class _Server(uvicorn.Server):
@@ -35,6 +41,8 @@ class _Server(uvicorn.Server):
 def work(number: int) -> None:
     """Serve until told to end, or until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     settings = settings_from(sys.stdin.buffer.readline())
     config = uvicorn.Config(
         create_app(settings),
@@ -44,6 +52,7 @@ def work(number: int) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=BACKLOG,
         ws="none",
+        http=PromptHttp,
     )
 
     def follow_parent() -> None:
