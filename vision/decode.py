@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -42,8 +43,36 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_warnings_lock = threading.Lock()
-"""``warnings.catch_warnings`` changes the whole process; threads take turns. Workers are processes."""
+
+class _Quietly:
+    """While any thread is inside, decoders warn nobody: ``warnings.catch_warnings`` changes the whole process, so the
+    first thread in enters it and the last one out leaves it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.close()
+
+
+_quietly = _Quietly()
+
+LARGE = 16_000_000
+"""Pictures of more pixels are unpacked one at a time, where threads of one process do so: memory stays bounded."""
+
+_large_ones = threading.Lock()
 
 
 def decode_picture(path: Path, min_side: int) -> NDArray[np.uint8]:
@@ -94,8 +123,7 @@ def decode_content(content: bytes, min_side: int) -> Image.Image:
 
 
 def _decode_safely(content: bytes, min_side: int, exactly: bool) -> Image.Image:
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quietly:
         try:
             return _decode(content, min_side, exactly)
         except MediaError:
@@ -141,12 +169,13 @@ def _decode(content: bytes, min_side: int, exactly: bool) -> Image.Image:
         image.draft(image.mode, _target(image.size, min_side))
         if image.width * image.height > MAX_PIXELS:
             raise MediaError("decode", f"the picture has more than {MAX_PIXELS:,} pixels")
-        image.load()
-        orientation = _orientation(image)
-        plain = _eight_bit(image)
-        target = _target(plain.size, min_side) if exactly else plain.size
-        if target != plain.size:
-            plain = plain.resize(target, Image.Resampling.BOX, reducing_gap=2.0)
+        with _large_ones if image.width * image.height > LARGE else contextlib.nullcontext():
+            image.load()
+            orientation = _orientation(image)
+            plain = _eight_bit(image)
+            target = _target(plain.size, min_side) if exactly else plain.size
+            if target != plain.size:
+                plain = plain.resize(target, Image.Resampling.BOX, reducing_gap=2.0)
         if plain.mode == "RGBA":
             white = Image.new("RGBA", plain.size, (255, 255, 255, 255))
             plain = Image.alpha_composite(white, plain).convert("RGB")

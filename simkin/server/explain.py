@@ -32,7 +32,7 @@ async def explain(request: Request, a: str, b: str, relation: str = "similar") -
             here.answers.put(key, content)
         return content
 
-    return json_text(await here.labours.ask(find))
+    return json_text(await here.reasons.ask(find))
 
 
 @router.get(
@@ -43,7 +43,7 @@ async def explain(request: Request, a: str, b: str, relation: str = "similar") -
 )
 async def explain_png(request: Request, a: str, b: str, relation: str = "similar") -> Response:
     """Both pictures with the regions that match, or two songs time by time."""
-    content = await service(request).labours.ask(lambda live: _explained(live, a, b, relation).png())
+    content = await service(request).reasons.ask(lambda live: _explained(live, a, b, relation).png())
     headers = {"Cache-Control": "private, max-age=300", "Content-Security-Policy": MEDIA_POLICY}
     return Response(content, headers=headers, media_type="image/png")
 

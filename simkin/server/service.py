@@ -26,7 +26,8 @@ class Service:
         settings: What it was told.
         questions: Answers what takes milliseconds.
         drawings: Makes thumbnails.
-        labours: Does what takes longer: uploads, and whatever reads media.
+        labours: Does what takes longer: uploads, lists, changes.
+        reasons: Explains, which may take seconds for each pair.
         maps: Draws maps, one after another: each may take all of a core for a minute.
         listings: Of the catalog's items.
         answers: Answers already given, as JSON.
@@ -38,6 +39,7 @@ class Service:
     questions: Desk
     drawings: Desk
     labours: Desk
+    reasons: Desk
     maps: Desk
     listings: Listings
     answers: Shelf
@@ -53,6 +55,7 @@ class Service:
             Desk("questions", catalog, settings.threads, waiting),
             Desk("drawings", catalog, settings.threads, 4 * waiting),
             Desk("labours", catalog, settings.threads, waiting),
+            Desk("reasons", catalog, 1, 16),
             Desk("maps", catalog, 1, 16),
             Listings(),
             Shelf(settings.answer_bytes),
@@ -68,7 +71,7 @@ class Service:
 
     def stop(self) -> None:
         """Let the threads end."""
-        for desk in (self.questions, self.drawings, self.labours, self.maps):
+        for desk in (self.questions, self.drawings, self.labours, self.reasons, self.maps):
             desk.close()
 
 
