@@ -185,6 +185,8 @@ def test_media_are_seekable(api, folder):
     beyond = api.get("/api/media", params={"id": "songs/1.wav"}, headers={"Range": f"bytes={len(whole)}-"})
     assert beyond.status_code == 416
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+    head = api.head("/api/media", params={"id": "songs/1.wav"})
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(whole)))
 
 
 @pytest.mark.parametrize("path", ["/api/media", "/api/thumbnail"])

@@ -9,7 +9,7 @@ import hmac
 import time
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simkin.server.errors import Refusal
@@ -21,6 +21,15 @@ PAGE_POLICY = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 """What a page of ours may do: nothing from elsewhere, nothing inline."""
+
+HEADERS = (
+    (b"content-security-policy", PAGE_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+"""What every answer says, where it does not say otherwise itself."""
 
 MEDIA_POLICY = "default-src 'none'; sandbox"
 """What a file of the catalog may do, should a browser take it for a page: nothing."""
@@ -58,12 +67,10 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
-                headers.setdefault("Cache-Control", "no-store")
+                told = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in told}
+                told += [header for header in HEADERS if header[0] not in names]
+                message = {**message, "headers": told}
             await send(message)
 
         try:

@@ -105,6 +105,7 @@ async def thumbnail(
     return Response(content, headers=headers, media_type="image/jpeg")
 
 
+@router.head("/api/media", include_in_schema=False)
 @router.get(
     "/api/media",
     summary="A file of an item",
