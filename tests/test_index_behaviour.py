@@ -22,6 +22,7 @@ from index.errors import StaleIndexError
 from index.learned import Behaviour, head_of, hold_relation
 from index.learning import learn as learning
 from index.learning.edge_store import read_edges_of
+from index.learning.fitting import METHODS, Task
 from index.learning.learn import LearnOptions, forget, learn
 from index.learning.targets import Known, cooccurrence
 from index.relations import Relation
@@ -280,3 +281,27 @@ def test_it_wins_and_answers_by_behaviour(sessions: Any) -> None:
     answers = [recommender.query(sessions.ids[row], relation="goes-with", k=20).hits for row in range(0, 300, 20)]
     new = np.mean([sessions.ids.index(hit.item_id) >= 300 for hits in answers for hit in hits])
     assert 0.05 < new < 0.4, "new items have about their share"
+
+
+def test_vectors_that_say_little_lean_on_content(sessions: Any) -> None:
+    """Of items seldom used only a trace is left in the vectors: they stand where their content points."""
+    rng = np.random.default_rng(5)
+    apart = np.square(sessions.taste[:, None] - sessions.taste).sum(axis=2)
+    pairs = np.column_stack([np.repeat(np.arange(400), 6), np.argsort(apart, axis=1)[:, 1:7].ravel()])
+    faint = np.arange(400) % 3 == 0
+    vectors = np.where(faint[:, None], 0.01 * rng.normal(size=(400, 4)), sessions.taste).astype(np.float32)
+    rows = np.asarray(sessions.open().generation.spaces["image"].vectors)
+    ids = [item_id for (item_id,) in sessions.catalog.connection.execute("SELECT id FROM items ORDER BY category, id")]
+    order = np.argsort([sessions.ids.index(item_id) for item_id in ids])
+    task = Task(
+        rows[order], pairs, np.ones(len(pairs), np.float32), None, None, (4,), (), 0,
+        targets=lambda *_: Known(np.arange(400), vectors),
+    )  # fmt: skip
+    maps = METHODS["regression"](task)
+    assert maps.known is not None
+    assert maps.sphere is not None
+    near = maps.known.vectors @ maps.known.vectors.T / maps.sphere.radius**2
+    linked = near[pairs[:, 0], pairs[:, 1]]
+    of_faint = faint[pairs].any(axis=1)
+    assert linked[~of_faint].mean() > 0.8
+    assert linked[of_faint].mean() > 0.4

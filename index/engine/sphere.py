@@ -16,7 +16,8 @@ class Sphere:
     """What a head fitted to behaviour vectors does beyond its linear map: an item stands at r·u/‖u‖.
 
     For a new item u = (x − m)B, what its content x predicts; for one that people have used, u is its own behaviour
-    vector less the mean of all, and the database keeps where it stands.
+    vector less the mean of all, with a little of the prediction (``index.learning.fitting.regression``), and the
+    database keeps where it stands.
 
     Behaviour vectors are compared by cosine: their lengths tell how often an item was used, not what it goes with.
     Least squares predicts towards the mean, so predictions are shorter and lie closer together than what they stand

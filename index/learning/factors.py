@@ -42,7 +42,7 @@ def als(groups: Groups, rank: int, window: int, seed: int) -> tuple[NDArray[np.i
     rows, matrix = _matrix(groups)
     with threadpool_limits(1, "blas"):
         model = implicit.cpu.als.AlternatingLeastSquares(
-            factors=min(rank, len(rows) - 1), regularization=1.0, alpha=40.0, iterations=15, num_threads=1,
+            factors=min(rank, len(rows) - 1), regularization=2.0, alpha=40.0, iterations=15, num_threads=1,
             random_state=seed,
         )  # fmt: skip
         model.fit(matrix, show_progress=False)

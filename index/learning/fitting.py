@@ -29,6 +29,9 @@ alone, a relation would learn the categories."""
 LEAST_KNOWN = 10
 """Items with behaviour that a regression needs."""
 
+LEANS = (0.0, 0.1, 0.25, 0.5)
+"""How much of the prediction is added to the behaviour vectors of known items, to choose from."""
+
 HELD_OUT = 10
 """One in so many links is held out where no validation is given."""
 
@@ -136,9 +139,13 @@ def triplets(task: Task) -> Maps:
 def regression(task: Task) -> Maps:
     """``index.learning.regression.place_behaviour`` from content to behaviour vectors.
 
-    Dimensions are chosen, and how the odds of a link fall with distance is fitted, by links that no behaviour vector
-    has seen: the task's validation, or a tenth. There known items are as new as those of the catalog are: they count
-    at their predicted place in the share that items without behaviour have.
+    The vector of an item that was seldom used, or whose use the first dimensions do not show, is short, and its
+    direction is chance. So to each vector some of the prediction for that item, by a fit without it, is added: what
+    is long stays where it is, and what is short goes where its content points.
+
+    How much is added, and how many dimensions count, is chosen, and how the odds of a link fall with distance is
+    fitted, by links that no behaviour vector has seen: the task's validation, or a tenth. There known items are as new
+    as those of the catalog are: they count at their predicted place in the share that items without behaviour have.
 
     Raises:
         InputError: Too few items with behaviour, or as ``place_behaviour``.
@@ -151,21 +158,23 @@ def regression(task: Task) -> Maps:
         inner = replace(task, pairs=task.pairs[~side], weights=task.weights[~side])
     known, placing = _placed(inner)
     new = rng.random(len(known.rows)) < 1 - len(known.rows) / len(task.rows)
-    chosen = np.where(new[:, None], placing.as_new, placing.known)
-    predicted = (task.rows - placing.mean) @ placing.matrix
-    predicted[known.rows] = chosen
-    most = predicted.shape[1]
-    found = {}
-    for rank in sorted({min(rank, most) for rank in task.ranks}):
-        points = unit_rows(predicted[:, :rank])
-        found[rank] = log_odds(points, held if len(held) else task.pairs, task.seed)
+    points = (task.rows - placing.mean) @ placing.matrix
+    ranks = sorted({min(rank, points.shape[1]) for rank in task.ranks})
+    found: dict[int, tuple[LogOdds, float]] = {}
+    for lean in LEANS:
+        points[known.rows] = np.where(new[:, None], placing.as_new, placing.known + lean * placing.as_new)
+        for rank in ranks:
+            odds = log_odds(unit_rows(points[:, :rank]), held if len(held) else task.pairs, task.seed)
+            if rank not in found or odds.loss < found[rank][0].loss:
+                found[rank] = odds, lean
     if inner is not task:
         known, placing = _placed(task)
-    tried = tuple(Trial(rank, RIDGES[0], 1, fit.loss, fit.accuracy) for rank, fit in found.items())
+    tried = tuple(Trial(rank, RIDGES[0], 1, odds.loss, odds.accuracy) for rank, (odds, _) in found.items())
     rank = min(tried, key=lambda trial: trial.loss).rank
-    sphere = Sphere(placing.mean, float(np.sqrt(found[rank].scale)))
-    places = sphere.on(placing.known[:, :rank])
-    maps = _symmetric(placing.matrix[:, :rank], found[rank].shift, tried)
+    odds, lean = found[rank]
+    sphere = Sphere(placing.mean, float(np.sqrt(odds.scale)))
+    places = sphere.on((placing.known + np.float32(lean) * placing.as_new)[:, :rank])
+    maps = _symmetric(placing.matrix[:, :rank], odds.shift, tried)
     return replace(maps, sphere=sphere, known=Known(known.rows, places))
 
 
