@@ -292,7 +292,8 @@ def test_a_network_that_is_gone_is_left_out_of_regions(folder: Path, tmp_path: P
     found = explain(Recommender(Catalog.open(tmp_path / "c")), "a.png", "b.png", "similar")
     assert "content:shallow" in found.facets
     assert found.regions
-    assert any(note.startswith("regions are found without onnx:") for note in found.notes)
+    assert any(note.startswith("regions are found without shallow.onnx") for note in found.notes)
+    assert not any(str(tmp_path) in note for note in found.notes)
 
 
 @pytest.mark.slow

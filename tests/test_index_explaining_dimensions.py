@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from index.engine.head import Head, expected_parts
+from index.engine.sphere import Sphere
 from index.explaining import explain
-from index.learned import hold_relation
+from index.learned import Behaviour, hold_relation
 from index.relations import Relation
 
 
@@ -92,3 +94,34 @@ def test_the_page_names_items_at_the_ends_that_have_no_picture(learned: Any) -> 
     found = explain(learned.open(), "item-0-00003", "item-0-00004", "goes-with")
     if found.dimensions:
         assert f"<code>{found.dimensions[0].low[0]}</code>" in found.html()
+
+
+def test_what_people_did_is_among_the_reasons(make_catalog: Callable[[], Any]) -> None:
+    """Of a relation learned from behaviour; it has a share and no cosine."""
+    made = make_catalog()
+    made.fill(80)
+    made.build()
+    projection = made.open().generation.spaces["image"].projection
+    rng = np.random.default_rng(3)
+    maps = rng.normal(0, 0.5, (projection.dim, 4)).astype(np.float32)
+    facets = projection.project(made.points(200, seed=9)[0])
+    sphere = Sphere(facets.mean(axis=0), 1.5)
+    head = Head(projection, maps, maps, np.zeros(4, np.float32), 2.0, np.zeros(3, np.float32), sphere)
+    head = replace(head, expected=expected_parts(head, facets))
+    known = ["item-0-00001", "item-0-00002"]
+    places = sphere.on(np.array([[1, 0, 0, 0], [1, 0.01, 0, 0]], np.float32))  # always bought together
+    relation = Relation("goes-with", {}, "any", ("image",), "Made up.", head.digest)
+    with made.catalog.connection:
+        behaviour = Behaviour(np.array(made.catalog.keys_of(known)), places)
+        hold_relation(made.catalog, relation, ["builtin-image"], head, "{}", behaviour)
+    made.build()
+    recommender = made.open()
+    hit = recommender.query(known[0], relation="goes-with", k=1, duplicates=True).hits[0]
+    found = explain(recommender, *known, "goes-with")
+    assert hit.item_id == known[1]
+    assert found.score == pytest.approx(hit.score, abs=1e-5)
+    assert dict(found.facets) == pytest.approx(dict(hit.facets), abs=1e-3)
+    assert found.facets["behaviour"] > 0.2
+    assert "behaviour" not in found.cosines
+    assert "what people did with them" in found.sentence
+    assert "what people did with them" in found.html()

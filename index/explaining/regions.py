@@ -56,10 +56,11 @@ def views_of(catalog: Catalog, pair: Pair) -> tuple[View, View, tuple[str, ...]]
             encoder = loaded(name)
             catalog.check_fingerprint(name, encoder.card.fingerprint)
             names.append(name)
-        except (InputError, MissingExtraError, StaleIndexError) as error:
-            notes.append(f"regions are found without {name}: {error}")
+        except (InputError, MissingExtraError, StaleIndexError):  # their messages name paths, which a server keeps
+            short = name.rsplit("/", 1)[-1]
+            notes.append(f"regions are found without {short}, which cannot be opened here or is not what it was")
     if not names:
-        raise InputError(notes[0])
+        raise InputError("no encoder of this catalog can describe a picture here")
     views = [_view(pair, side, names) for side in (pair.a, pair.b)]
     return views[0], views[1], tuple(notes)
 
