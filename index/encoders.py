@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from index.errors import InputError, MediaError, MissingExtraError, UnknownNameError
 from index.model_cache import converted_file, hub_file
-from index.types import Attribute, Encoder, EncoderCard, Modality, PictureEncoder, Vectors
+from index.types import Attribute, Encoder, EncoderCard, Modality, PictureEncoder, Tuner, Vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +144,52 @@ def export_network(name: str, out: Path, samples: Sequence[Path] = (), *, int8: 
         raise MissingExtraError(
             f"converting {name} needs {error.name}; install it with: pip install 'simkin[torch]'"
         ) from None
+
+
+def check_tunable(name: str) -> None:
+    """Refuse a network that cannot be trained further, by its name alone.
+
+    Raises:
+        InputError: It names sounds, no network of torch, or nothing of a known form.
+    """
+    if name.partition(":")[0] not in ("timm", "torchvision"):
+        raise InputError(
+            f"{name} cannot be trained further; name a picture network of torch: timm:ARCH?checkpoint=FILE, "
+            "timm:ARCH.TAG, torchvision:ARCH/WEIGHTS, or timm:ARCH?untrained to try things out"
+        )
+    if _hears(name):
+        raise InputError(f"{name} hears; only networks of pictures can be tuned")
+    from vision.network_names import parse_name
+
+    parse_name(name)
+
+
+def open_tuner(name: str, *, blocks: int, loss: str, hidden: int, dim: int, epochs: int, seed: int) -> Tuner:
+    """Load a picture network of timm or torchvision, ready to be trained further.
+
+    Args:
+        blocks: How many of its last blocks are trained together with a head; 0 for the head alone.
+        loss: A key of ``index.learning.tune.LOSSES``.
+        hidden: Units of a perceptron in the head; 0 for a linear one.
+        dim: Dimensions of its vectors, at most.
+        epochs: At most.
+        seed: Of all that is random.
+
+    Raises:
+        MissingExtraError: torch, timm, torchvision or pytorch-metric-learning is not installed.
+        InputError, UnknownNameError: The network cannot be loaded, or has fewer blocks.
+    """
+    try:
+        from vision.finetune import TorchTuner, TunerOptions
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in (
+            "torch", "timm", "torchvision", "onnx", "onnxscript", "pytorch_metric_learning"
+        ):  # fmt: skip
+            raise
+        raise MissingExtraError(
+            f"tuning {name} needs {error.name}; install it with: pip install 'simkin[torch]'"
+        ) from None
+    return TorchTuner(name, TunerOptions(blocks, loss, hidden, dim, epochs, seed))
 
 
 def _hears(name: str) -> bool:

@@ -106,7 +106,7 @@ def write_onnx(module: Any, example: Any, inputs: str, outputs: Sequence[str], p
         import torch
 
         with _quietly():
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 module,
                 (example,),
                 dynamo=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
@@ -173,3 +173,104 @@ class FeatureMap(NamedTuple):
 
     values: NDArray[np.float32]
     seen: tuple[float, float, float, float]
+
+
+class Batch(NamedTuple):
+    """Pictures that a network is trained on together.
+
+    Attributes:
+        rows: Which pictures, each once. int64, shape ``(b,)``.
+        labels: Pictures of one label show the same. int64, shape ``(b,)``.
+        negatives: Which may be held against which as showing something else. bool, shape ``(b, b)``.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    negatives: NDArray[np.bool_]
+
+
+class Training(NamedTuple):
+    """How a network was trained.
+
+    Attributes:
+        epochs: How many were completed.
+        best: The epoch that is kept, from 1; 0 is the network as training began.
+        start, score: What the judge said of epoch 0 and of the best.
+        interrupted: Whether it was stopped before its last epoch.
+    """
+
+    epochs: int
+    best: int
+    start: float
+    score: float
+    interrupted: bool
+
+
+class EpochReport(NamedTuple):
+    """One epoch of training: its number from 1 and their total, its mean loss, what the judge says, speed."""
+
+    epoch: int
+    total: int
+    loss: float
+    score: float
+    pictures_per_second: float
+    seconds_left: float
+
+
+class Tuner(Protocol):
+    """A loaded picture network that can be trained further, and becomes an encoder again."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """Of the network as it was loaded."""
+        ...
+
+    def read(
+        self, pictures: Sequence[Path], folder: Path, on_progress: Callable[[int, int, int], None]
+    ) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Describe pictures by the network as it was loaded.
+
+        Args:
+            folder: Where results are kept, so that another run goes on.
+            on_progress: Told how many are done, of how many, and how many failed.
+
+        Returns:
+            Content features of unit length, float32, shape ``(n, d)``, zero where a picture cannot be read; and which
+            could be, bool, shape ``(n,)``.
+        """
+        ...
+
+    def train(
+        self,
+        draw: Callable[[np.random.Generator], Batch],
+        steps: int,
+        rows: NDArray[np.int64],
+        judged: NDArray[np.int64],
+        judge: Callable[[Vectors], float],
+        folder: Path,
+        on_epoch: Callable[[EpochReport], None],
+    ) -> Training:
+        """Train, keeping the epoch that the judge likes best.
+
+        Args:
+            draw: Gives batches of ``rows``.
+            steps: Batches in an epoch.
+            rows: Pictures to learn from, in the order they were read in. int64, shape ``(a,)``.
+            judged: Pictures to choose the epoch by. int64, shape ``(v,)``.
+            judge: From their vectors, float32, shape ``(v, dim)``, to a figure; higher is better.
+            folder: Where each epoch is kept, so that another run goes on.
+        """
+        ...
+
+    def embed(self, rows: NDArray[np.int64]) -> Vectors:
+        """Describe pictures that were read by the trained network: float32, shape ``(len(rows), dim)``, unit length."""
+        ...
+
+    def export(self, out: Path, pictures: Sequence[Path], facts: Mapping[str, Any]) -> Mapping[str, object]:
+        """Write the trained network as an encoder; returns its parity with torch.
+
+        Args:
+            pictures: To compare torch and onnxruntime on.
+            facts: What the file tells of its training.
+        """
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,26 @@ def export(name: str, out: Path, samples: Sequence[Path] = (), *, int8: bool = F
         UnknownNameError: There is no such network.
         StorageError: The file cannot be written.
     """
+    need_torch(f"network {name!r}")
+    return export_loaded(load_torch(name), name, out, samples, int8=int8)
+
+
+def export_loaded(
+    network: TorchNetwork,
+    name: str,
+    out: Path,
+    samples: Sequence[Path] = (),
+    *,
+    int8: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> Parity:
+    """Convert a network that is loaded already; as ``export``.
+
+    Args:
+        name: Shown in errors.
+        facts: What else the file says of itself, beside its card.
+    """
     torch = need_torch(f"network {name!r}")
-    network = load_torch(name)
     inputs = sample_inputs(network.preprocessing, samples, MOST_INT8 if int8 else MOST)
     made = not inputs
     if made:
@@ -67,7 +85,7 @@ def export(name: str, out: Path, samples: Sequence[Path] = (), *, int8: bool = F
         write_onnx(network.module, example, "picture", list(network.outputs), plain, name)
         parity = compare(network, plain, inputs[:MOST], made=made)
         parity.check(name)
-        content = network_content(network, parity)
+        content = {**network_content(network, parity), **(facts or {})}
         chosen = plain
         if int8:
             from vision.quantize import try_int8

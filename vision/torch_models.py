@@ -82,7 +82,7 @@ def load_torch(name: str) -> TorchNetwork:
         preprocessing=backbone.preprocessing.attributes(),
         licence=backbone.licence,
         source=backbone.source,
-        sha256=_weights_sha256(module),
+        sha256=weights_sha256(module),
     )
     named = {facet.name: {"content": "pooled"}.get(facet.kind, facet.kind) for facet in facets}
     return TorchNetwork(module, tuple(outputs), named, card, backbone.preprocessing)
@@ -172,7 +172,8 @@ def _facets(short: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Facet, .
     return content, Facet(f"style:{short}", pooled, pooled + dim, 0.25, min(96, dim), 0.97, STYLE_SOURCE)
 
 
-def _weights_sha256(module: Any) -> str:
+def weights_sha256(module: Any) -> str:
+    """Hash of all weights and buffers of a ``torch.nn.Module``, wherever they lie."""
     digest = hashlib.sha256()
     for key, value in sorted(module.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}\n".encode())

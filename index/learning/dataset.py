@@ -12,7 +12,7 @@ from index.engine.build import build_if_needed, cards
 from index.engine.generations import open_generation
 from index.engine.projection import Projection
 from index.engine.rows import Space
-from index.errors import InputError
+from index.errors import InputError, UnknownNameError
 from index.learning.edges import EdgeArrays
 from index.learning.resolve import renumber
 from index.learning.splits import Pairs, find_groups
@@ -94,6 +94,33 @@ def categories_of(space: Space) -> NDArray[np.int64]:
     codes = space.categories_of(np.arange(space.record.count))
     without = np.array([name is None for name in space.record.categories], bool)
     return np.where(without[codes], -1, codes)
+
+
+def labels_of(catalog: Catalog, keys: NDArray[np.int64], attribute: str) -> NDArray[np.int64]:
+    """The value of an attribute as a number, -1 where an item has none. int64, shape ``(n,)``.
+
+    Args:
+        keys: Database keys of items, int64, shape ``(n,)``.
+
+    Raises:
+        InputError: It is no name of an attribute.
+        UnknownNameError: No item has it.
+    """
+    path = f'$."{attribute}"'
+    if '"' in attribute:
+        raise InputError(f"{attribute!r} is no name of an attribute")
+    found = dict(
+        catalog.connection.execute(
+            "SELECT item, CAST(json_extract(attributes, ?1) AS TEXT) FROM items WHERE json_extract(attributes, ?1) "
+            "IS NOT NULL",
+            (path,),
+        )
+    )
+    if not found:
+        names = catalog.connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
+        raise UnknownNameError.of("attribute", attribute, (name for (name,) in names))
+    codes: dict[str, int] = {}
+    return np.array([codes.setdefault(found[k], len(codes)) if k in found else -1 for k in keys.tolist()], np.int64)
 
 
 def _groups(rows: Vectors, pairs: Pairs) -> NDArray[np.int64]:

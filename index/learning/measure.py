@@ -13,10 +13,10 @@ from index.catalog import Catalog
 from index.engine.build import cards
 from index.engine.generations import Generation, open_generation
 from index.engine.rows import LearnedSpace, Space
-from index.errors import InputError, UnknownNameError
+from index.errors import InputError
 from index.learned import links_of
 from index.learning.baselines import baselines
-from index.learning.dataset import categories_of
+from index.learning.dataset import categories_of, labels_of
 from index.learning.edge_store import read_edges_of
 from index.learning.evaluate import EdgeTruth, Evaluation, LabelTruth, evaluate
 from index.learning.formats import read_edges
@@ -88,11 +88,11 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
     each = [_rows(generation, space, relation) for space in spaces]
     found = max(each, key=lambda rows: len(rows.keys))
     if options.label:
-        labelled = [(rows, _labels(catalog, rows.keys, options.label)) for rows in each]
+        labelled = [(rows, labels_of(catalog, rows.keys, options.label)) for rows in each]
         found, labels = max(labelled, key=lambda one: int((one[1] >= 0).sum()))
     if options.vectors:
         found = _replaced(catalog, found, options.vectors)
-        labels = _labels(catalog, found.keys, options.label) if options.label else np.zeros(0, np.int64)
+        labels = labels_of(catalog, found.keys, options.label) if options.label else np.zeros(0, np.int64)
     training = renumber(read_edges_of(catalog.connection, options.relation), found.keys).pairs
     if options.edges:
         pairs, notes = _held_out(catalog, found.keys, options, training if relation.head else NO_PAIRS)
@@ -106,7 +106,7 @@ def measure(catalog: Catalog, options: MeasureOptions) -> Evaluation:
         found.facets, seed=options.seed, training=learned_from, categories=found.categories, color=colour
     )
     rule: CandidateRule = "any" if options.label or options.vectors else relation.rule
-    groups = _labels(catalog, found.keys, options.group) if options.group else None
+    groups = labels_of(catalog, found.keys, options.group) if options.group else None
     contenders = [found.ours, *_unlearned(found, relation, options)]
     if options.rerank:
         pairs_linked, weights = links_of(catalog, relation.name)
@@ -178,25 +178,6 @@ def _replaced(catalog: Catalog, found: _Rows, path: Path) -> _Rows:
     rows, own = rows[known], vectors[known]
     ours = Contender(path.name, cosine_scorer(own))
     return _Rows(found.keys[rows], found.facets[rows], found.categories[rows], found.space, ours, found.own)
-
-
-def _labels(catalog: Catalog, keys: NDArray[np.int64], attribute: str) -> NDArray[np.int64]:
-    """The value of an attribute as a number, -1 where an item has none. int64, shape ``(n,)``."""
-    path = f'$."{attribute}"'
-    if '"' in attribute:
-        raise InputError(f"{attribute!r} is no name of an attribute")
-    found = dict(
-        catalog.connection.execute(
-            "SELECT item, CAST(json_extract(attributes, ?1) AS TEXT) FROM items WHERE json_extract(attributes, ?1) "
-            "IS NOT NULL",
-            (path,),
-        )
-    )
-    if not found:
-        names = catalog.connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
-        raise UnknownNameError.of("attribute", attribute, (name for (name,) in names))
-    codes: dict[str, int] = {}
-    return np.array([codes.setdefault(found[k], len(codes)) if k in found else -1 for k in keys.tolist()], np.int64)
 
 
 def _held_out(

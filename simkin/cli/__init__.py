@@ -23,6 +23,7 @@ VERBS = {
     "clusters": "clusters",
     "map": "map",
     "learn": "learn",
+    "tune": "tune",
     "evaluate": "evaluate",
     "info": "info",
     "failures": "failures",

@@ -21,6 +21,9 @@ _WORDS = {
     "build": "building the index",
     "fit": "laying out",
     "place": "placing items",
+    "features": "looking at pictures",
+    "judging": "judging",
+    "exporting": "exporting",
 }
 
 
