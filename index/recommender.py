@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.answering.diversity import diversify
-from index.answering.duplicates import find_repeats
-from index.answering.question import Question, check, make_question, own_columns, raw_of_items, vectors_of
+from index.answering.choosing import Choice, Pool, choose
+from index.answering.question import Question, check, make_question
 from index.answering.reranking import Reranker
+from index.answering.telling import tell
 from index.answering.weighing import random_scores, weigh, weighed_searcher
-from index.answers import Answer, Hit, Query
+from index.answers import Answer, Query
 from index.catalog import Catalog, chunks, marks, storage_errors
 from index.engine.build import cards
 from index.engine.delta import Delta, read_delta
-from index.engine.generations import RANDOM_LEVELS, Generation, current_number, open_generation
-from index.engine.head import Content
+from index.engine.generations import Generation, current_number, open_generation
 from index.engine.reordering import CANDIDATES
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
 from index.matching import matching_keys
 from index.relations import Relation, Rerank
-from index.types import Encoder, Modality, Vectors
+from index.types import Encoder, Modality
 
 POOL = 5
 """With diversity, so many times the answers asked for are chosen from."""
-
 
 FILTERS_KEPT = 16
 """Filters whose matches are remembered until the catalog changes."""
@@ -40,37 +37,6 @@ RERANKED = "the closest are in the order of {how}; scores, and the recall of fin
 
 WEIGHINGS_KEPT = 64
 """Weights of facets whose scores at random are remembered until the next generation."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Candidates of one question, best first: database keys, scores and projected vectors."""
-
-    keys: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    vectors: Vectors
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What was found for one question.
-
-    Attributes:
-        relation: What was asked, as it was defined then, weighed as the question says.
-        question: The question.
-        pool: All candidates.
-        chosen: Places in the pool that become hits, best first.
-        hidden: For a place, those of the near-duplicates that it stands for.
-        rerank: How the pool was put in another order.
-    """
-
-    relation: Relation
-    question: Question
-    pool: _Pool
-    chosen: list[int]
-    hidden: dict[int, list[int]]
-    rerank: Rerank
 
 
 class Recommender:
@@ -142,7 +108,7 @@ class Recommender:
             method=found.pool.method,
             recall=1.0 if found.pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
-            hits=tuple(self._hits(found)),
+            hits=tell(self.catalog, self._deltas, found, self._random_of(found)),
             notes=(*found.question.notes, *([RERANKED.format(how=found.rerank)] if found.rerank != "none" else [])),
             rerank=found.rerank,
         )
@@ -171,7 +137,7 @@ class Recommender:
             generation = self.generation
             return make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
 
-    def _find(self, query: Query, *, naming: bool = True) -> tuple[_Choice, Generation]:
+    def _find(self, query: Query, *, naming: bool = True) -> tuple[Choice, Generation]:
         relation = self.catalog.relation(query.relation)
         check(query)
         with storage_errors(self.catalog.folder):
@@ -184,7 +150,7 @@ class Recommender:
                 generation = self.generation  # trees were deleted before they were opened: a newer one is there
                 return self._answer(generation, relation, query, naming), generation
 
-    def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> _Choice:
+    def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> Choice:
         question = make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
         if query.weights:
             relation = weigh(relation, question.space, query.weights)
@@ -192,16 +158,17 @@ class Recommender:
         count = (query.k * POOL if query.diversity else query.k) + SPARE
         if how != "none":
             count = max(count, CANDIDATES)
+        among = partial(choose, self.catalog, self._deltas)
         while True:
             pool, exhausted = self._candidates(question, relation, query, count)
             if how != "none":
                 pool = self._reranked(question, relation, pool, how)
             few = not naming and not query.diversity  # who nobody names is compared only where it can be an answer
-            chosen, hidden = self._choose(question, relation, pool, query, query.k if few else count)
+            chosen, hidden = among(question, relation, pool, query, query.k if few else count)
             if few and len(chosen) < query.k:
-                chosen, hidden = self._choose(question, relation, pool, query, count)
+                chosen, hidden = among(question, relation, pool, query, count)
             if exhausted or len(chosen) >= query.k:
-                return _Choice(relation, question, pool, chosen, hidden, how)
+                return Choice(relation, question, pool, chosen, hidden, how)
             count *= 4  # many near-duplicates were collapsed
 
     def resolve(self, name: str) -> str | Path:
@@ -280,7 +247,7 @@ class Recommender:
         )
         return [row[0] for row in rows]
 
-    def _candidates(self, question: Question, relation: Relation, query: Query, count: int) -> tuple[_Pool, bool]:
+    def _candidates(self, question: Question, relation: Relation, query: Query, count: int) -> tuple[Pool, bool]:
         """The ``count`` best of generation and delta together, and whether there are no more."""
         space = question.space
         delta = self._deltas[space.name]
@@ -306,17 +273,24 @@ class Recommender:
             order = np.lexsort((keys, -products))[:count]
             exhausted = len(found.rows) < count and len(order) == len(keys)
             scores = space.scores(question.vector, products[order])
-            return _Pool(keys[order], scores, vectors[order], found.method), exhausted
-        return _Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
+            return Pool(keys[order], scores, vectors[order], found.method), exhausted
+        return Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
 
-    def _reranked(self, question: Question, relation: Relation, pool: _Pool, how: Rerank) -> _Pool:
+    def _reranked(self, question: Question, relation: Relation, pool: Pool, how: Rerank) -> Pool:
         """The same candidates, the closest in the order of another measure."""
         space = question.space
         key = (space.name, relation.name)
         if key not in self._rerankers:
             self._rerankers[key] = Reranker(self.catalog, self._searcher(space, relation), self._deltas[space.name])
         order = self._rerankers[key].order(question, pool.keys, pool.scores, pool.vectors, how)
-        return _Pool(pool.keys[order], pool.scores[order], pool.vectors[order], pool.method)
+        return Pool(pool.keys[order], pool.scores[order], pool.vectors[order], pool.method)
+
+    def _random_of(self, found: Choice) -> tuple[float, ...]:
+        """Scores of random pairs, as quantiles, that closeness is told against."""
+        space, relation = found.question.space, found.relation
+        if relation.facets:
+            return self._random(space, relation)
+        return space.record.relations[relation.name].random
 
     def _searcher(self, space: Space, relation: Relation) -> Searcher:
         if relation.facets:
@@ -340,8 +314,6 @@ class Recommender:
         mask[masked] = False
         return mask
 
-    # From candidates to hits
-
     def _ids_of(self, keys: list[int]) -> dict[int, str]:
         ids: dict[int, str] = {}
         for some in chunks(keys):
@@ -349,90 +321,6 @@ class Recommender:
                 self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
             )
         return ids
-
-    def _choose(
-        self, question: Question, relation: Relation, pool: _Pool, query: Query, count: int
-    ) -> tuple[list[int], dict[int, list[int]]]:
-        """Places among the pool's first that become hits, and the near-duplicates that each one stands for."""
-        places = list(range(min(count, len(pool.keys))))
-        hidden: dict[int, list[int]] = {}
-        space = question.space
-        if not query.duplicates:
-            named, own = len(question.named), len(question.own)
-
-            def raw_of(wanted: NDArray[np.int64]) -> Vectors:
-                keys = [question.own[at] for at in wanted[wanted < own]]
-                keys += pool.keys[wanted[wanted >= named] - named].tolist()
-                raw = raw_of_items(self.catalog, question.facets, keys)
-                files = question.described[wanted[(own <= wanted) & (wanted < named)] - own]
-                before = int(np.sum(wanted < own))
-                return np.vstack([raw[:before], files, raw[before:]])
-
-            together = np.vstack([question.named, self._facets_of(question, pool, places)])
-            first = find_repeats(question.facets.projection, together, named, raw_of)[named:] - named
-            places = [place for place in places if first[place] == place]
-            for place, leader in enumerate(first.tolist()):
-                if 0 <= leader != place:
-                    hidden.setdefault(leader, []).append(place)
-        if query.diversity:
-
-            def closeness(place: int) -> NDArray[np.float32]:
-                one = pool.vectors[place]
-                return space.scores(one, pool.vectors @ space.question(relation, one))
-
-            ordered = -np.sort(-pool.scores)  # what a place is worth, also where others were put there
-            places = diversify(places, ordered, closeness, query.k, query.diversity)
-        return places[: query.k], hidden
-
-    def _facets_of(self, question: Question, pool: _Pool, places: list[int]) -> Vectors:
-        """Candidates as rows of their modality, facets side by side: float32, ``(len(places), d)``."""
-        if question.space is question.facets:
-            return pool.vectors[places]
-        delta = self._deltas[question.facets.name]
-        return vectors_of(question.facets, delta, pool.keys[places].tolist())[0]
-
-    def _hits(self, found: _Choice) -> list[Hit]:
-        space, pool = found.question.space, found.pool
-        wanted = [*found.chosen, *(place for leader in found.chosen for place in found.hidden.get(leader, []))]
-        items = self.catalog.items(pool.keys[wanted].tolist())
-        scores = pool.scores[found.chosen]
-        plan = space.record.relations[found.relation.name]
-        random = self._random(space, found.relation) if found.relation.facets else plan.random
-        closer_than = np.interp(scores, random, RANDOM_LEVELS).tolist()
-        shares = self._shares(found)
-        hits: list[Hit] = []
-        for at, place in enumerate(found.chosen):
-            item = items.get(int(pool.keys[place]))
-            if item is None:  # removed a moment ago
-                continue
-            copies = [items.get(int(pool.keys[other])) for other in found.hidden.get(place, [])]
-            hits.append(
-                Hit(
-                    rank=len(hits) + 1,
-                    item_id=item.item_id,
-                    score=float(scores[at]),
-                    closer_than=closer_than[at],
-                    facets=shares[at],
-                    media=item.media,
-                    attributes=item.attributes,
-                    duplicates=tuple(copy.item_id for copy in copies if copy),
-                )
-            )
-        return hits
-
-    def _shares(self, found: _Choice) -> list[dict[str, float]]:
-        """Each facet's share of the score of each answer that was chosen."""
-        question, pool = found.question, found.pool
-        space = question.space
-        content = None
-        if space is not question.facets:  # learned: what it was fitted on is read anew
-            own = len(question.own)
-            raw = raw_of_items(self.catalog, space, [*question.own, *pool.keys[found.chosen].tolist()])
-            files = own_columns(question.described, question.facets, space)
-            rows = space.projection.project(np.vstack([raw[:own], files, raw[own:]]))
-            content = Content(rows[: own + len(files)], question.weights, rows[own + len(files) :])
-        names, shares = space.shares(found.relation, question.vector, pool.vectors[found.chosen], content)
-        return [dict(zip(names, row, strict=True)) for row in shares.round(4).tolist()]
 
 
 def _is_file(path: Path) -> bool:

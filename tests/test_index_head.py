@@ -13,7 +13,7 @@ import pytest
 
 from index.engine.build import raw_vectors
 from index.engine.head import Content, Head, expected_parts
-from index.engine.rows import LearnedSpace
+from index.engine.rows import FACETS, LearnedSpace
 from index.errors import StaleIndexError, UnknownNameError
 from index.learned import hold_relation
 from index.relations import Relation
@@ -201,3 +201,60 @@ def test_facets_share_what_brings_two_closer_than_chance(make_catalog: Callable[
     assert set(np.flatnonzero(shares.sum(axis=0))) == {names.index("color")}
     spoke = shares.sum(axis=1) > 0
     np.testing.assert_array_equal(spoke, nearer < head.expected.sum())
+
+
+def test_shares_are_the_same_wherever_facets_are_kept(
+    make_catalog: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the modality's own rows, beside the relation's once the catalog has grown, or in the database, which is read
+    for nothing else."""
+    made = make_catalog()
+    made.fill(200)
+    made.build()
+    head = make_head(made, symmetric=False)
+    learn(made, head)
+    found = made.catalog.connection.execute(
+        "SELECT i.id, v.vector FROM items i JOIN media USING (item) JOIN vectors v USING (media)"
+    ).fetchall()
+    facets = {name: head.projection.project(np.frombuffer(vector, "<f4")[None]) for name, vector in found}
+
+    def check(recommender: Any, *names: str) -> None:
+        hits = recommender.query(*names, relation="goes-with", k=15, duplicates=True).hits
+        answers = np.vstack([facets[hit.item_id] for hit in hits])
+        content = Content(np.vstack([facets[name] for name in names]), np.ones(len(names), np.float32), answers)
+        expected = head.shares(content, np.zeros(len(hits), np.float32))
+        told = np.array([[hit.facets[name] for name in head.reasons] for hit in hits])
+        np.testing.assert_allclose(told, expected, atol=2e-4)
+
+    folder = made.open().generation.learned["goes-with"].folder
+    assert not (folder / FACETS).exists()
+    read: list[list[int]] = []
+    real = raw_vectors
+    for place in ("index.answering.question", "index.engine.delta"):
+        monkeypatch.setattr(
+            f"{place}.raw_vectors", lambda catalog, keys, held: (read.append(list(keys)), real(catalog, keys, held))[1]
+        )
+    recommender = made.open()
+    recommender.generation  # noqa: B018  # opened, with what changed
+    read.clear()
+    check(recommender, "item-0-00003")
+    check(recommender, "item-0-00003", "item-0-00004")
+    assert not read
+    made.fill(60, seed=1)
+    later = head.projection.project(made.points(60, seed=1)[0])
+    facets |= {f"item-1-{row:05d}": later[row : row + 1] for row in range(60)}
+    check(made.open(), "item-1-00003")
+    made.build()
+    recommender = made.open()
+    space = recommender.generation.learned["goes-with"]
+    assert space.facets is not None
+    assert not space.projects_as(recommender.generation.spaces["image"])
+    read.clear()
+    check(recommender, "item-0-00003")
+    check(recommender, "item-1-00003", "item-0-00004")
+    assert not any(read)
+    vectors, _ = made.points(1, seed=77)
+    made.add(["item-0-00009"], vectors, ["kind-00"])
+    facets["item-0-00009"] = head.projection.project(vectors)
+    check(made.open(), "item-0-00009")
+    check(made.open(), "item-0-00003")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,18 @@ from index.engine.generations import (
     new_generation,
     read_manifest,
 )
-from index.engine.projection import fit_projection
-from index.engine.rows import PROJECTION, REDUCED, REDUCER, LearnedSpace, SearchPlan, Space, SpaceRecord
+from index.engine.projection import Projection, fit_projection
+from index.engine.rows import (
+    FACETS,
+    PROJECTION,
+    REDUCED,
+    REDUCER,
+    VECTORS,
+    LearnedSpace,
+    SearchPlan,
+    Space,
+    SpaceRecord,
+)
 from index.engine.segments import cut
 from index.engine.spaces import FIT_ITEMS
 from index.engine.surroundings import find_surroundings
@@ -181,7 +192,7 @@ def _build_facets(
     step = max(1, -(-len(keys) // FIT_ITEMS))
     projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
     projection.save(folder / PROJECTION)
-    _write_rows(catalog, folder, keys, encoders, lambda _keys, raw: projection.project(raw))
+    _write_rows(catalog, folder, keys, encoders, {VECTORS: lambda _keys, raw: projection.project(raw)})
     record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
     space = Space(folder, own[0].modality, record, own)
     for relation in relations:
@@ -198,7 +209,15 @@ def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: f
     encoders = {name: held[name] for name in names}
     keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])
     (folder / PROJECTION).write_bytes(head.to_bytes())
-    _write_rows(catalog, folder, keys, encoders, partial(rows_of_items, catalog, relation.name, head))
+    files: dict[str, Callable[[Sequence[int], Vectors], Vectors]] = {
+        VECTORS: partial(rows_of_items, catalog, relation.name, head)
+    }
+    modality = next(iter(encoders.values())).card.modality
+    every = {name: each.card for name, each in held.items() if each.card.modality == modality}
+    beside = Projection.load(folder.parent / modality / PROJECTION, list(every.values()))
+    if tuple(every) != names or not head.projection.equals(beside):  # else facets stand in the modality's own rows
+        files[FACETS] = lambda _keys, raw: head.projection.project(raw)
+    _write_rows(catalog, folder, keys, encoders, files)
     record = SpaceRecord(len(keys), head.width, names, tuple(categories), tuple(offsets), {}, relation.name)
     own = [each.card for each in encoders.values()]
     _prepare(catalog, LearnedSpace(folder, own[0].modality, record, own), relation, recall)
@@ -210,15 +229,18 @@ def _write_rows(
     folder: Path,
     keys: NDArray[np.int64],
     encoders: Mapping[str, HeldEncoder],
-    project: Callable[[Sequence[int], Vectors], Vectors],
+    files: Mapping[str, Callable[[Sequence[int], Vectors], Vectors]],
 ) -> None:
+    """Write the keys of rows and, file by file, what becomes of their keys and vectors."""
     with (folder / "keys.i64").open("wb") as file:
         file.write(keys.astype("<i8").tobytes())
-    with (folder / "vectors.f32").open("wb") as file:
+    with ExitStack() as stack:
+        opened = {name: stack.enter_context((folder / name).open("wb")) for name in files}
         for start in range(0, len(keys), BLOCK):
             some = keys[start : start + BLOCK].tolist()
             raw = raw_vectors(catalog, some, encoders.values())
-            file.write(project(some, raw).astype("<f4", copy=False).tobytes())
+            for name, project in files.items():
+                opened[name].write(project(some, raw).astype("<f4", copy=False).tobytes())
 
 
 def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) -> None:

@@ -57,6 +57,11 @@ class Projection:
         """
         return np.hstack([part.space.project(unit_rows(raw[:, part.raw])) for part in self.parts])
 
+    def equals(self, other: Projection) -> bool:
+        """Whether both give the same numbers."""
+        left, right = self.arrays(), other.arrays()
+        return left.keys() == right.keys() and all(np.array_equal(left[name], right[name]) for name in left)
+
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Means and matrices by name, as ``of_arrays`` reads them."""
         return {f"{part.facet.name}.{key}": getattr(part.space, key) for part in self.parts for key in _KEYS}

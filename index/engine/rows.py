@@ -24,6 +24,8 @@ from index.types import EncoderCard, Modality, Vector, Vectors
 REDUCER = "reducer.f32"
 REDUCED = "reduced.f32"
 PROJECTION = "projection.npz"
+FACETS = "facets.f32"
+VECTORS = "vectors.f32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Space:
         self.cards = tuple(cards)
         self.offsets: NDArray[np.int64] = np.asarray(record.offsets, np.int64)
         self.keys: NDArray[np.int64] = mapped(folder / "keys.i64", "<i8", (record.count,))
-        self.vectors: Vectors = mapped(folder / "vectors.f32", "<f4", (record.count, record.dim))
+        self.vectors: Vectors = mapped(folder / VECTORS, "<f4", (record.count, record.dim))
         self._trees: dict[tuple[str, str], Trees] = {}
 
     @property
@@ -234,6 +236,7 @@ class LearnedSpace(Space):
     """The rows of one learned relation: see ``index.engine.head.Head``."""
 
     metric: Metric = "euclidean"
+    _alike: bool | None = None
 
     @cached_property
     def head(self) -> Head:
@@ -244,6 +247,19 @@ class LearnedSpace(Space):
     def projection(self) -> Projection:
         """From encoders' vectors to the facets that the head was fitted on."""
         return self.head.projection
+
+    @cached_property
+    def facets(self) -> Vectors | None:
+        """Those facets of all rows, kept where the rows of the modality are projected otherwise."""
+        path = self.folder / FACETS
+        return mapped(path, "<f4", (self.record.count, self.projection.dim)) if path.exists() else None
+
+    def projects_as(self, facets: Space) -> bool:
+        """Whether the rows of its modality are those facets."""
+        if self._alike is None:
+            same = self.record.encoders == facets.record.encoders
+            self._alike = same and self.projection.equals(facets.projection)
+        return self._alike
 
     def project(self, raw: Vectors) -> Vectors:
         """As ``Space.project``, through the head."""

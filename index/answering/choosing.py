@@ -1,0 +1,98 @@
+"""Choosing: which of a question's candidates become hits, and which near-duplicates stand behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.answering.diversity import diversify
+from index.answering.duplicates import find_repeats
+from index.answering.question import Question, raw_of_items, vectors_of
+from index.answers import Query
+from index.catalog import Catalog
+from index.engine.delta import Delta
+from index.relations import Relation, Rerank
+from index.types import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Candidates of one question, best first: database keys, scores and projected vectors."""
+
+    keys: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    vectors: Vectors
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was found for one question.
+
+    Attributes:
+        relation: What was asked, as it was defined then, weighed as the question says.
+        question: The question.
+        pool: All candidates.
+        chosen: Places in the pool that become hits, best first.
+        hidden: For a place, those of the near-duplicates that it stands for.
+        rerank: How the pool was put in another order.
+    """
+
+    relation: Relation
+    question: Question
+    pool: Pool
+    chosen: list[int]
+    hidden: dict[int, list[int]]
+    rerank: Rerank
+
+
+def choose(
+    catalog: Catalog,
+    deltas: Mapping[str, Delta],
+    question: Question,
+    relation: Relation,
+    pool: Pool,
+    query: Query,
+    count: int,
+) -> tuple[list[int], dict[int, list[int]]]:
+    """Places among the pool's first that become hits, and the near-duplicates that each one stands for."""
+    places = list(range(min(count, len(pool.keys))))
+    hidden: dict[int, list[int]] = {}
+    space = question.space
+    if not query.duplicates:
+        named, own = len(question.named), len(question.own)
+
+        def raw_of(wanted: NDArray[np.int64]) -> Vectors:
+            keys = [question.own[at] for at in wanted[wanted < own]]
+            keys += pool.keys[wanted[wanted >= named] - named].tolist()
+            raw = raw_of_items(catalog, question.facets, keys)
+            files = question.described[wanted[(own <= wanted) & (wanted < named)] - own]
+            before = int(np.sum(wanted < own))
+            return np.vstack([raw[:before], files, raw[before:]])
+
+        together = np.vstack([question.named, _facets_of(deltas, question, pool, places)])
+        first = find_repeats(question.facets.projection, together, named, raw_of)[named:] - named
+        places = [place for place in places if first[place] == place]
+        for place, leader in enumerate(first.tolist()):
+            if 0 <= leader != place:
+                hidden.setdefault(leader, []).append(place)
+    if query.diversity:
+
+        def closeness(place: int) -> NDArray[np.float32]:
+            one = pool.vectors[place]
+            return space.scores(one, pool.vectors @ space.question(relation, one))
+
+        ordered = -np.sort(-pool.scores)  # what a place is worth, also where others were put there
+        places = diversify(places, ordered, closeness, query.k, query.diversity)
+    return places[: query.k], hidden
+
+
+def _facets_of(deltas: Mapping[str, Delta], question: Question, pool: Pool, places: list[int]) -> Vectors:
+    """Candidates as rows of their modality, facets side by side: float32, ``(len(places), d)``."""
+    if question.space is question.facets:
+        return pool.vectors[places]
+    delta = deltas[question.facets.name]
+    return vectors_of(question.facets, delta, pool.keys[places].tolist())[0]
