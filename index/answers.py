@@ -28,6 +28,7 @@ class Query:
         weights: Facets, or kinds of facets, with weights in place of the relation's own; 0 leaves one out.
         rerank: In which order the closest are told, see ``index.answering.reranking``; ``None`` as the catalog's owner
             chose for the relation.
+        user: Whose taste orders the answers of a relation that was learned with personal weights.
     """
 
     items: tuple[tuple[str, float], ...] = ()
@@ -41,6 +42,7 @@ class Query:
     category: str | None = None
     weights: tuple[tuple[str, float], ...] = ()
     rerank: Rerank | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Hit:
     Attributes:
         rank: From 1.
         item_id: Which item.
-        score: Weighted mean of facet cosines, -1 to 1; higher is closer.
+        score: Weighted mean of facet cosines, -1 to 1; of a learned relation the link probability, the user's own if
+            one was named. Higher is closer.
         closer_than: Share of random pairs of the catalog that are less close, 0 to 1.
         facets: Facet → its share of the score; shares sum to 1, or are all 0 when no facet speaks for it.
         media: The item's files.

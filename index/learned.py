@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.catalog import Catalog, chunks, marks
 from index.engine.head import Head
-from index.errors import UnknownNameError
+from index.errors import InputError, UnknownNameError
 from index.relations import Relation, Rerank
 from index.types import Vectors
 
@@ -36,6 +36,7 @@ def hold_relation(
     head: Head,
     report: str,
     behaviour: Behaviour | None = None,
+    personal: tuple[Sequence[str], NDArray[np.float32]] | None = None,
 ) -> None:
     """Keep a learned relation, in place of one of its name, inside the caller's transaction.
 
@@ -44,6 +45,8 @@ def hold_relation(
         encoders: Names of those it was fitted on, in order.
         report: JSON of how it was judged.
         behaviour: Of the items that have any, where the head has a sphere; each goes with its item.
+        personal: Names of people; their weights of the head's dimensions, then what is added to its shift, float32,
+            shape ``(people, K + 1)``.
     """
     held = catalog.encoders()
     fingerprints = {name: held[name].card.fingerprint for name in encoders}
@@ -63,7 +66,37 @@ def hold_relation(
                 for key, place in zip(behaviour.keys.tolist(), behaviour.places, strict=True)
             ),
         )
+    if personal is not None:
+        catalog.connection.executemany(
+            "INSERT INTO personal VALUES (?, ?, ?)",
+            ((relation.name, name, own.astype("<f4").tobytes()) for name, own in zip(*personal, strict=True)),
+        )
     catalog.next_sequence()
+
+
+def weights_of_person(catalog: Catalog, relation: Relation, name: str) -> NDArray[np.float32]:
+    """How much one person cares about each dimension of a learned relation, and what is added to its shift.
+
+    Returns:
+        float32, shape ``(K + 1,)``.
+
+    Raises:
+        InputError: Nobody's weights were learned for the relation.
+        UnknownNameError: This person's were not; the message names the nearest.
+    """
+    execute = catalog.connection.execute
+    found = execute("SELECT weights FROM personal WHERE relation=? AND user=?", (relation.name, name)).fetchone()
+    if found is not None and relation.head:
+        return np.frombuffer(found[0], "<f4")
+    stem = name[:2].replace("%", "").replace("_", "")
+    sql = "SELECT user FROM personal WHERE relation=? ORDER BY user LIKE ? DESC, user LIMIT 500"
+    near = execute(sql, (relation.name, f"{stem}%")).fetchall()
+    if not near or not relation.head:
+        raise InputError(
+            f"relation {relation.name!r} has no weights of people; learn them, from edges with a column 'user', with: "
+            f"simkin learn EDGES --relation {relation.name} --personal"
+        )
+    raise UnknownNameError.of("user", name, (user for (user,) in near))
 
 
 def hold_rerank(catalog: Catalog, relation: str, how: Rerank) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.choosing import Choice, Pool, choose
+from index.answering.persons import CANDIDATES as FOR_ONE
+from index.answering.persons import Person
 from index.answering.question import Question, check, make_question
 from index.answering.reranking import Reranker
 from index.answering.telling import tell
@@ -20,9 +22,10 @@ from index.engine.build import cards
 from index.engine.delta import Delta, read_delta
 from index.engine.generations import Generation, current_number, open_generation
 from index.engine.reordering import CANDIDATES
-from index.engine.rows import Space
+from index.engine.rows import LearnedSpace, Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
+from index.learned import weights_of_person
 from index.matching import matching_keys
 from index.relations import Relation, Rerank
 from index.types import Encoder, Modality
@@ -34,6 +37,11 @@ FILTERS_KEPT = 16
 """Filters whose matches are remembered until the catalog changes."""
 
 RERANKED = "the closest are in the order of {how}; scores, and the recall of finding them, are the relation's own"
+
+FOR_USER = "in the order of {name}, of those that are closest for everybody; the recall told is that of finding those"
+
+PEOPLE_KEPT = 64
+"""People whose weights are remembered until the catalog changes."""
 
 WEIGHINGS_KEPT = 64
 """Weights of facets whose scores at random are remembered until the next generation."""
@@ -59,6 +67,8 @@ class Recommender:
         self._matching = lru_cache(FILTERS_KEPT)(partial(matching_keys, catalog))
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
         self._random = lru_cache(WEIGHINGS_KEPT)(random_scores)
+        self._person = lru_cache(PEOPLE_KEPT)(self._read_person)
+        self._random_of_person = lru_cache(PEOPLE_KEPT)(lambda *person: self._person(*person).random())
 
     @property
     def generation(self) -> Generation:
@@ -84,7 +94,9 @@ class Recommender:
             self._generation = open_generation(self.catalog.folder, cards(self.catalog), self.catalog.relations())
             self._searchers.clear()
             self._random.cache_clear()
+            self._random_of_person.cache_clear()
         self._rerankers.clear()
+        self._person.cache_clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
         for space in self._generation.every_space():
@@ -109,7 +121,7 @@ class Recommender:
             recall=1.0 if found.pool.method == "exact" else plan.recall,
             generation=generation.manifest.number,
             hits=tell(self.catalog, self._deltas, found, self._random_of(found)),
-            notes=(*found.question.notes, *([RERANKED.format(how=found.rerank)] if found.rerank != "none" else [])),
+            notes=(*found.question.notes, *_notes(found)),
             rerank=found.rerank,
         )
 
@@ -154,21 +166,26 @@ class Recommender:
         question = make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
         if query.weights:
             relation = weigh(relation, question.space, query.weights)
-        how = query.rerank or ("none" if query.weights else relation.rerank)
+        how = query.rerank or ("none" if query.weights or query.user is not None else relation.rerank)
+        person = self._person(question.space, relation, query.user) if query.user is not None else None
         count = (query.k * POOL if query.diversity else query.k) + SPARE
         if how != "none":
             count = max(count, CANDIDATES)
+        if person:
+            count = max(count, FOR_ONE)
         among = partial(choose, self.catalog, self._deltas)
         while True:
             pool, exhausted = self._candidates(question, relation, query, count)
             if how != "none":
                 pool = self._reranked(question, relation, pool, how)
+            if person:
+                pool = person.order(question, pool)
             few = not naming and not query.diversity  # who nobody names is compared only where it can be an answer
             chosen, hidden = among(question, relation, pool, query, query.k if few else count)
             if few and len(chosen) < query.k:
                 chosen, hidden = among(question, relation, pool, query, count)
             if exhausted or len(chosen) >= query.k:
-                return Choice(relation, question, pool, chosen, hidden, how)
+                return Choice(relation, question, pool, chosen, hidden, how, query.user)
             count *= 4  # many near-duplicates were collapsed
 
     def resolve(self, name: str) -> str | Path:
@@ -204,6 +221,7 @@ class Recommender:
         category: str | None = None,
         facet_weights: Mapping[str, float] | None = None,
         rerank: Rerank | None = None,
+        user: str | None = None,
     ) -> Answer:
         """Ask about items or files by name; several are combined into one question.
 
@@ -211,7 +229,7 @@ class Recommender:
             names: Item ids, or paths of files inside or outside the catalog.
             weights: One for each name; all 1 when empty.
             negatives: Item ids to move away from.
-            relation, k, where, diversity, duplicates, category, rerank: See ``Query``.
+            relation, k, where, diversity, duplicates, category, rerank, user: See ``Query``.
             facet_weights: Facet or kind of facet → weight in place of the relation's own; 0 leaves one out.
 
         Raises:
@@ -235,6 +253,7 @@ class Recommender:
                 category=category,
                 weights=tuple((facet_weights or {}).items()),
                 rerank=rerank,
+                user=user,
             )
         )
 
@@ -290,7 +309,15 @@ class Recommender:
         space, relation = found.question.space, found.relation
         if relation.facets:
             return self._random(space, relation)
+        if found.person is not None:
+            return self._random_of_person(space, relation, found.person)
         return space.record.relations[relation.name].random
+
+    def _read_person(self, space: Space, relation: Relation, name: str) -> Person:
+        if not isinstance(space, LearnedSpace):
+            weights_of_person(self.catalog, relation, name)  # which says what is to be done
+            raise AssertionError("a plain relation has no weights of people")
+        return Person(self.catalog, relation, space, name)
 
     def _searcher(self, space: Space, relation: Relation) -> Searcher:
         if relation.facets:
@@ -321,6 +348,12 @@ class Recommender:
                 self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
             )
         return ids
+
+
+def _notes(found: Choice) -> list[str]:
+    """Of orders that are not the relation's own."""
+    told = [RERANKED.format(how=found.rerank)] if found.rerank != "none" else []
+    return told + ([FOR_USER.format(name=found.person)] if found.person is not None else [])
 
 
 def _is_file(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DATABASE = "catalog.db"
 """File name of the database inside a catalog folder."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raised when an older program could not read what a newer one writes."""
 
 BEHAVIOUR = """
@@ -23,7 +23,17 @@ CREATE TABLE behaviour (
 CREATE INDEX behaviour_by_item ON behaviour (item);
 """
 
-UPGRADES = {2: BEHAVIOUR}
+PERSONAL = """
+-- How much each person cares about each dimension of a learned relation.
+CREATE TABLE personal (
+    relation TEXT NOT NULL REFERENCES learned ON DELETE CASCADE,
+    user     TEXT NOT NULL,
+    weights  BLOB NOT NULL,                -- D(u), then what is added to the head's shift, little-endian float32
+    PRIMARY KEY (relation, user)
+) WITHOUT ROWID;
+"""
+
+UPGRADES = {2: BEHAVIOUR, 3: PERSONAL}
 """Format version → the statements that make the next one of it; older ones are refused."""
 
 SCHEMA = (
@@ -138,6 +148,7 @@ CREATE INDEX edges_by_source ON edges (source);
 CREATE INDEX edges_by_target ON edges (target);
 """
     + BEHAVIOUR
+    + PERSONAL
 )
 
 ADDED = """

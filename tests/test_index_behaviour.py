@@ -194,11 +194,12 @@ def test_a_catalog_of_the_format_before_is_brought_to_this_one(made: Any, tmp_pa
     shutil.copytree(made.folder, tmp_path / "old")
     with sqlite3.connect(tmp_path / "old" / "catalog.db") as sql:
         sql.execute("DROP TABLE behaviour")
+        sql.execute("DROP TABLE personal")
         sql.execute("DELETE FROM learned")
         sql.execute("UPDATE settings SET value='2' WHERE key='format_version'")
     sql.close()
     with Catalog.open(tmp_path / "old") as old:
-        assert old.setting("format_version") == "3"
+        assert old.setting("format_version") == "4"
         made.catalog = old
         hold(made, made.head, made.known, made.places)
         assert old.connection.execute("SELECT count(*) FROM behaviour").fetchone() == (100,)

@@ -38,7 +38,7 @@ def test_another_format_version_is_refused(indexed: Path) -> None:
     with Catalog.open(indexed) as catalog, catalog.connection as sql:
         sql.execute("UPDATE settings SET value='99' WHERE key='format_version'")
     for way in (Catalog.open, Catalog.create):
-        with pytest.raises(NotACatalogError, match="has catalog format 99, this program reads format 3; use the"):
+        with pytest.raises(NotACatalogError, match="has catalog format 99, this program reads format 4; use the"):
             way(indexed)
 
 

@@ -39,6 +39,7 @@ class Choice:
         chosen: Places in the pool that become hits, best first.
         hidden: For a place, those of the near-duplicates that it stands for.
         rerank: How the pool was put in another order.
+        person: Whose order it is, if somebody's.
     """
 
     relation: Relation
@@ -47,6 +48,7 @@ class Choice:
     chosen: list[int]
     hidden: dict[int, list[int]]
     rerank: Rerank
+    person: str | None
 
 
 def choose(

@@ -66,6 +66,8 @@ def check(query: Query) -> None:
             raise UnknownNameError.of("re-ranking", query.rerank, RERANKS)
         if query.weights and query.rerank != "none":
             raise InputError("facets that are weighed for one question have no surroundings; leave re-ranking out")
+    if query.user is not None and query.rerank not in (None, "none"):
+        raise InputError("answers are ordered for a user or re-ranked, not both")
     if not query.items and not query.files:
         raise InputError("a query names at least one item or file")
     for name, weight in (*query.items, *query.files, *query.negatives):

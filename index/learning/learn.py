@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from index.learning.gate import GateResult, Trial, judge
 from index.learning.groups import EventLog
 from index.learning.lowrank import RANKS, RIDGES
 from index.learning.pairing import Pairing
+from index.learning.people import PeopleReport, check_people, fit_people, judge_people
 from index.learning.resolve import ResolveReport, finder_of, resolve_edges
 from index.learning.scorers import Contender, cosine_scorer, link_scorer, under_rule
 from index.learning.splits import Pairs, cold_split, warm_split
@@ -54,6 +56,7 @@ class LearnOptions:
         ranks: Dimensions to choose from.
         pairing: How pairs are made of baskets, sessions and playlists.
         force: Save it even if it does not pass; recorded with it.
+        personal: Fit weights of people's own, too, where edges name users; kept if they tell people's links better.
         rerank: How its answers are re-ranked, once saved; ``None`` leaves that as it is.
         seed: Of splits, negatives and fits.
     """
@@ -66,6 +69,7 @@ class LearnOptions:
     ranks: tuple[int, ...] = RANKS
     pairing: Pairing = field(default_factory=Pairing)
     force: bool = False
+    personal: bool = False
     rerank: Rerank | None = None
     seed: int = 0
 
@@ -87,6 +91,7 @@ class LearnReport:
         read: What reading met and left out; ``None`` when the catalog's own edges were used.
         resolved: What became of the edges; likewise.
         seconds: Duration.
+        people: How personal weights were judged, where they were asked for and the relation was saved.
     """
 
     relation: str
@@ -101,6 +106,7 @@ class LearnReport:
     read: Reading | None
     resolved: ResolveReport | None
     seconds: float
+    people: PeopleReport | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
@@ -118,6 +124,7 @@ class LearnReport:
             "read": asdict(self.read) if self.read else None,
             "resolved": asdict(self.resolved) if self.resolved else None,
             "gate": self.gate.to_json(),
+            "people": self.people.to_json() if self.people else None,
         }
 
 
@@ -154,6 +161,8 @@ def learn(
         )
     if options.method not in METHODS:
         raise UnknownNameError.of("method", options.method, METHODS)
+    if options.personal and options.method != "low-rank":
+        raise InputError(f"personal weights are those of a low-rank map; leave out --method {options.method}")
     check_targets(options.targets)
     if options.method != "regression" and options.targets != TARGETS[0]:
         raise InputError(f"targets are what the method 'regression' fits to; {options.method!r} takes none")
@@ -163,24 +172,38 @@ def learn(
         log = EventLog(options.pairing.least) if options.targets in MODELS else None
         edges, reading, resolved = _edges(catalog, source, options, log)
         data = dataset_of(catalog, edges)
+        if options.personal:
+            check_people(data)
         rule = options.rule or _rule_of(options.relation, data)
         targets, notes = _targets(catalog, data, options, log)
         gate, rank, ridge = _judged(data, rule, targets, options, on_progress)
         gate = replace(gate, notes=(*gate.notes, *notes))
         saved = gate.passed or options.force
+        judged: PeopleReport | None = None
         if saved:
             on_progress("fitting all edges")
             maps = _fit(data, data.edges.pairs, None, (rank,), (ridge,), targets, options)
+            people = None
+            if options.personal:
+                on_progress("judging weights of people")
+                fit = partial(_fit, data, ranks=(rank,), ridges=(ridge,), targets=targets, options=options)
+                judged = judge_people(data, fit, options.seed)
+                if judged.kept:
+                    on_progress("fitting weights of people")
+                    people = fit_people(data, maps, data.edges.pairs, options.seed)
+                    maps = replace(maps, source=people.matrix, target=people.matrix, shift=people.shift)
             head = head_of_maps(data, maps)
             head = replace(head, expected=expected_parts(head, data.rows, options.seed))
             behaviour = Behaviour(data.keys[maps.known.rows], maps.known.vectors) if maps.known else None
             known = len(behaviour.keys) if behaviour else 0
+            weights = (people.names, people.weights) if people else None
             why = f"Learned from {len(data.edges.pairs):,} links; {gate.sentence}."
             relation = Relation(options.relation, {}, rule, (data.modality,), why, head.digest)
             report = {"gate": gate.to_json(), "forced": options.force and not gate.passed}
+            report |= {"people": judged.to_json()} if judged else {}
             with catalog.connection:
                 write_edges(catalog.connection, options.relation, edges)
-                hold_relation(catalog, relation, data.encoders, head, json.dumps(report), behaviour)
+                hold_relation(catalog, relation, data.encoders, head, json.dumps(report), behaviour, weights)
                 if options.rerank is not None:
                     hold_rerank(catalog, options.relation, options.rerank)
             on_progress("building")
@@ -198,6 +221,7 @@ def learn(
         read=reading,
         resolved=resolved,
         seconds=round(time.monotonic() - started, 3),
+        people=judged,
     )
 
 

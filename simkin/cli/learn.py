@@ -57,6 +57,7 @@ RULES = ("any", "same category", "other category")
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits and fits.")
 @click.option("--rerank", type=click.Choice(RERANKS), help="Order its closest answers by what surrounds them, too.")
+@click.option("--personal", is_flag=True, help="Weights of each user's own, where edges have a column user.")
 @click.option("--force", is_flag=True, help="Save it even if it is not better; recorded with it.")
 @click.option("--forget", is_flag=True, help="Drop what was learned under this name.")
 @json_option
@@ -72,6 +73,7 @@ def command(
     cap: int,
     seed: int,
     rerank: str | None,
+    personal: bool,
     force: bool,
     forget: bool,
     as_json: bool,
@@ -100,6 +102,7 @@ def command(
             targets=targets,
             rule=rule,  # type: ignore[arg-type]  # click has checked it
             pairing=Pairing(window=window, cap=cap),
+            personal=personal,
             force=force,
             rerank=rerank,  # type: ignore[arg-type]
             seed=seed,
@@ -126,6 +129,8 @@ def _print(report: LearnReport) -> None:
         given, found = report.resolved.by_name_examples[0]
         click.echo(f"{report.resolved.by_name} ids were found by file name, such as {given} as {found}", err=True)
     click.echo(report.gate.table())
+    if report.people:
+        click.echo(report.people.sentence)
     kept = "saved, though it did not pass" if report.forced else "saved" if report.saved else "not saved"
     if report.known:
         click.echo(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="Weigh a facet otherwise, such as color=2 or shape=0.",
 )
 @click.option("--rerank", type=click.Choice(RERANKS), help="Order the closest by what surrounds them, too.")
+@click.option("--user", help="In the order of this person's taste; see: simkin learn --personal.")
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 closest, 1 most unlike each other.")
 @click.option("--duplicates", is_flag=True, help="Show near-duplicates instead of collapsing them.")
 @click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
@@ -48,6 +49,7 @@ def command(
     category: str | None,
     facets: tuple[str, ...],
     rerank: str | None,
+    user: str | None,
     diversity: float,
     duplicates: bool,
     each: bool,
@@ -80,6 +82,7 @@ def command(
                 duplicates=duplicates,
                 weights=tuple(weighed.items()),
                 rerank=rerank,  # type: ignore[arg-type]  # click has checked it
+                user=user,
             ),
             out,
             as_json,
@@ -100,6 +103,7 @@ def command(
                 category=category,
                 facet_weights=weighed,
                 rerank=rerank,  # type: ignore[arg-type]
+                user=user,
             )
         except (UnknownNameError, MediaError) as error:
             if not each:
