@@ -369,3 +369,17 @@ def seconds_of(path: Path) -> float | None:
         return read_windows(path, 8000, lambda _: ()).seconds
     except MediaError:
         return None
+
+
+def pixels_of(path: Path) -> tuple[int, int] | None:
+    """Width and height of a picture file as its header has it; ``None`` when it cannot be opened."""
+    from vision.header import picture_size
+
+    return picture_size(path)
+
+
+def overlay_of(one: Path, other: Path) -> float | None:
+    """Correlation of the detail of two pictures, the one laid over the other: see ``vision.overlay``."""
+    from vision.overlay import overlay
+
+    return overlay(one, other)

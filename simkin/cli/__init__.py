@@ -22,6 +22,7 @@ VERBS = {
     "path": "path",
     "clusters": "clusters",
     "map": "map",
+    "duplicates": "duplicates",
     "learn": "learn",
     "tune": "tune",
     "evaluate": "evaluate",
