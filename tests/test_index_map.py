@@ -240,10 +240,14 @@ def test_a_damaged_or_unwritable_kept_map_is_no_trouble(
 # ---- The parts
 
 
-def test_principal_axes_are_those_of_a_full_decomposition() -> None:
-    """Found by iteration where there is much to decompose; up to sign the same directions."""
+@pytest.mark.parametrize(("shape", "exact"), [((900, 400), 2000), ((400, 900), 2000), ((900, 400), 10)])
+def test_principal_axes_are_those_of_a_full_decomposition(
+    shape: tuple[int, int], exact: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More items than dimensions or fewer, exactly or by iteration; up to sign the same directions."""
+    monkeypatch.setattr(map_layout, "EXACT", exact)
     rng = np.random.default_rng(5)
-    points = (rng.normal(size=(900, 400)) * (1 / np.sqrt(1 + np.arange(400)))).astype(np.float32)
+    points = (rng.normal(size=shape) / np.sqrt(1 + np.arange(shape[1]))).astype(np.float32)
     points -= points.mean(axis=0)
     expected = np.linalg.svd(points, full_matrices=False)[2][:2]
     found = principal_axes(points, 2, 0)

@@ -53,11 +53,12 @@ def kept_map(
         As ``map_items``.
     """
     with storage_errors(recommender.catalog.folder):
+        matching = matching_keys(recommender.catalog, where) if where else None  # before anything is computed
         places = places_of(recommender, relation, modality=modality)
         generation = recommender.generation
         drawn = draw_or_read(places, generation.folder / FOLDER, method, on_progress)
-        if where:
-            drawn = drawn.only(np.isin(drawn.keys, matching_keys(recommender.catalog, where)))
+        if matching is not None:
+            drawn = drawn.only(np.isin(drawn.keys, matching))
             if not len(drawn.keys):
                 raise InputError(f"no item on the map of relation {relation!r} passes the filter; loosen it")
         kept = dress(recommender.catalog, drawn, relation, places.space.modality, generation.manifest.number)
