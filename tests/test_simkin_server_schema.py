@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx2
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
@@ -23,8 +19,6 @@ from schemathesis.specs.openapi import checks as conformance
 
 from index.ingesting.ingest import IndexOptions
 from simkin.library import index as index_sources
-from simkin.server.app import create_app
-from simkin.server.run import address_of, listen
 from simkin.server.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -61,23 +55,6 @@ def catalog(tmp_path: Path, picture: Callable[..., Path], song: Callable[..., Pa
         song(tmp_path / "media" / "songs" / f"{number}.wav", number, seconds=2.0)
     index_sources([tmp_path / "media"], tmp_path / "c.simkin", IndexOptions(workers=1))
     return tmp_path / "c.simkin"
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Settings], httpx2.Client]]:
-    """Start servers that end with the test: ``serve(settings)`` gives a client."""
-    with ExitStack() as started:
-
-        def start(settings: Settings) -> httpx2.Client:
-            listener = started.enter_context(listen("127.0.0.1", 0))
-            server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="critical", ws="none"))
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            started.callback(thread.join)
-            started.callback(setattr, server, "should_exit", True)
-            return started.enter_context(httpx2.Client(base_url=address_of(listener)))
-
-        yield start
 
 
 def failures(client: Any, operations: str, examples: int, known: Sequence[str] = ()) -> dict[str, str]:

@@ -6,20 +6,16 @@ import io
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
 from PIL import Image
 
 from index.ingesting.ingest import IndexOptions
 from simkin.library import index as index_sources
-from simkin.server.app import create_app
-from simkin.server.run import address_of, listen
 from simkin.server.settings import Settings
 
 NASTY = "<img src=x onerror=alert(1)>\n#EXTINF:1,"
@@ -41,27 +37,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory, picture: Callable[..., Pat
 
 
 @pytest.fixture(scope="module")
-def serve_strangers() -> Iterator[Callable[[Settings], httpx2.Client]]:
-    """Start servers that end with the module: ``serve_strangers(settings)`` gives a client."""
-    with ExitStack() as started:
-
-        def start(settings: Settings) -> httpx2.Client:
-            import threading
-
-            listener = started.enter_context(listen("127.0.0.1", 0))
-            server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="critical", ws="none"))
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-            thread.start()
-            started.callback(thread.join)
-            started.callback(setattr, server, "should_exit", True)
-            return started.enter_context(httpx2.Client(base_url=address_of(listener), timeout=60))
-
-        yield start
-
-
-@pytest.fixture(scope="module")
-def api(catalog: Path, serve_strangers: Callable[[Settings], httpx2.Client]) -> httpx2.Client:
-    return serve_strangers(Settings(catalog))
+def api(catalog: Path, serve_for_long: Callable[[Settings], httpx2.Client]) -> httpx2.Client:
+    return serve_for_long(Settings(catalog))
 
 
 def error_of(response: httpx2.Response) -> str:
@@ -92,10 +69,10 @@ def small_picture() -> bytes:
 
 
 def test_a_crowd_of_uploads_is_answered_or_sent_away(
-    catalog: Path, serve_strangers: Callable[[Settings], httpx2.Client]
+    catalog: Path, serve_for_long: Callable[[Settings], httpx2.Client]
 ) -> None:
     """Two are received at once, the others are told to come back; questions are answered all the while."""
-    client = serve_strangers(Settings(catalog, uploads=2, threads=1, waiting=4))
+    client = serve_for_long(Settings(catalog, uploads=2, threads=1, waiting=4))
     content = small_picture()
 
     def upload(_: int) -> int:

@@ -124,6 +124,7 @@
       ctx.font = font;
       const w = ctx.measureText(text).width / 2 + gap, h = gap + 8;
       if (x < -w || x > width + w || y < -h || y > height + h) return;
+      x = Math.min(Math.max(x, w + 4), width - w - 4);
       if (taken.some((box) => Math.abs(box[0] - x) < box[2] + w && Math.abs(box[1] - y) < box[3] + h)) return;
       taken.push([x, y, w, h]);
       ctx.strokeStyle = paper; ctx.lineWidth = 5; ctx.strokeText(text, x, y); ctx.fillStyle = ink; ctx.fillText(text, x, y);
