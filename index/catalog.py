@@ -317,19 +317,29 @@ class Catalog:
             )
 
     def _upgrade(self) -> str:
-        """Make the tables that came since this catalog's format, and return the format reached."""
-        self.connection.execute("BEGIN IMMEDIATE")
+        """Make the tables that came since this catalog's format, and return the format reached.
+
+        Raises:
+            NotACatalogError: It cannot be written.
+        """
+        version = int(self.setting("format_version"))
         try:
+            self.connection.execute("BEGIN IMMEDIATE")
             version = int(self.setting("format_version"))  # another process may have been quicker
             while version in UPGRADES:
                 for statement in UPGRADES[version].split(";"):
                     self.connection.execute(statement)
                 version += 1
             self.set_setting("format_version", str(version))
-        except BaseException:
+            self.connection.commit()
+        except sqlite3.OperationalError as error:
             self.connection.rollback()
-            raise
-        self.connection.commit()
+            if "readonly" not in str(error):
+                raise
+            raise NotACatalogError(
+                f"{self.folder} has catalog format {version}, which must be brought to format {FORMAT_VERSION}, but it "
+                "is read-only; let somebody who may write open it once, with: simkin info"
+            ) from None
         return str(version)
 
 

@@ -18,7 +18,7 @@ from index.encoders import load_encoder
 from index.engine.build import raw_vectors
 from index.engine.head import BEHAVIOUR, Head, expected_parts
 from index.engine.sphere import Sphere
-from index.errors import StaleIndexError
+from index.errors import NotACatalogError, StaleIndexError
 from index.learned import Behaviour, head_of, hold_relation
 from index.learning import learn as learning
 from index.learning.edge_store import read_edges_of
@@ -190,7 +190,7 @@ def facets_of(made: Any) -> np.ndarray:
 
 
 def test_a_catalog_of_the_format_before_is_brought_to_this_one(made: Any, tmp_path: Path) -> None:
-    """It is opened as it is, and learns like any other; one that cannot be written says so."""
+    """It is opened as it is, and learns like any other."""
     shutil.copytree(made.folder, tmp_path / "old")
     with sqlite3.connect(tmp_path / "old" / "catalog.db") as sql:
         sql.execute("DROP TABLE behaviour")
@@ -205,6 +205,31 @@ def test_a_catalog_of_the_format_before_is_brought_to_this_one(made: Any, tmp_pa
         assert old.connection.execute("SELECT count(*) FROM behaviour").fetchone() == (100,)
         (text,) = old.connection.execute("SELECT sql FROM sqlite_master WHERE name='behaviour'").fetchone()
         assert text in BEHAVIOUR_TABLE
+
+
+def test_a_catalog_of_the_format_before_that_cannot_be_written_says_so(
+    made: Any, tmp_path: Path, as_nobody: Callable[[Path, Callable[[], Any]], Any]
+) -> None:
+    """Whoever may write opens it once."""
+    folder = tmp_path / "old"
+    shutil.copytree(made.folder, folder)
+    with sqlite3.connect(folder / "catalog.db") as sql:
+        sql.execute("DROP TABLE behaviour")
+        sql.execute("UPDATE settings SET value='2' WHERE key='format_version'")
+    sql.execute("PRAGMA journal_mode=DELETE")
+    sql.close()
+    for path in folder.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    folder.chmod(0o555)
+
+    def told() -> str:
+        try:
+            Catalog.open(folder)
+        except NotACatalogError as error:
+            return str(error)
+        return "opened"
+
+    assert "must be brought to format 3, but it is read-only" in as_nobody(folder, told)
 
 
 @pytest.fixture(scope="module")
