@@ -75,6 +75,16 @@ async function request(path, options) {
 }
 
 /**
+ * Items by id, in order.
+ * @param {string[]} ids
+ * @param {Record<string, Item>} known Those that an answer brought along; the others are asked for.
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Item[]>}
+ */
+export const itemsOf = (ids, known, signal) =>
+  Promise.all(ids.map((id) => (Object.hasOwn(known, id) ? known[id] : get("api/item", { id }, signal))));
+
+/**
  * @param {{id: string, media?: Item["media"]}} item With its media, the browser keeps the picture until it changes.
  * @param {number} width Pixels on the page.
  * @param {number} [position] Which of its files.

@@ -1,13 +1,16 @@
 /** Completing an outfit: for some items and chosen kinds of things, the best of each kind together. */
 
 import { toast } from "./announce.js";
-import { get, isAborted, post } from "./api.js";
+import { get, isAborted, itemsOf, post } from "./api.js";
 import { itemHref, picture, subtitle } from "./card.js";
 import { info } from "./catalog.js";
 import { debounced, h } from "./dom.js";
 import { add } from "./liststore.js";
 import { rename } from "./router.js";
 import { empty, failed, waiting } from "./states.js";
+
+/** Kinds of things to choose from, the most numerous ones. */
+const MOST = 40;
 
 /** @typedef {{score: number, price: number | null, items: {slot: string, id: string}[]}} Completed */
 
@@ -17,10 +20,8 @@ export async function open(root, params) {
   root.append(waiting(6));
   const [given, known] = await Promise.all([Promise.all(ids.map((id) => get("api/item", { id }))), info()]);
   const taken = new Set(given.map(({ category }) => category));
-  const offered = known.categories
-    .map(({ name }) => name)
-    .filter((name) => !taken.has(name))
-    .slice(0, 40);
+  const others = known.categories.filter(({ name }) => !taken.has(name)).sort((a, b) => b.count - a.count);
+  const offered = others.slice(0, MOST).map(({ name }) => name);
   let slots = params.getAll("slot");
   if (!slots.length) slots = offered.slice(0, 3);
   let price = params.get("max") ?? "";
@@ -106,7 +107,7 @@ export async function open(root, params) {
       /** @type {Completed[]} */
       const alternatives = found.alternatives;
       const wanted = new Set(alternatives.flatMap(({ items }) => items.map(({ id }) => id)));
-      const pieces = await Promise.all([...wanted].map((id) => get("api/item", { id }, control?.signal)));
+      const pieces = await itemsOf([...wanted], found.items ?? {}, control.signal);
       const items = new Map(pieces.map((item) => [item.id, item]));
       const outfits = alternatives.map((one, place) => outfit(given, one, items, place));
       const notes = found.notes.map((note) => h("p", { class: "muted" }, note));

@@ -1,7 +1,7 @@
 /** Making a playlist: from a song, around it, away from it, or on to another. */
 
 import { toast } from "./announce.js";
-import { get, isAborted, post } from "./api.js";
+import { get, isAborted, itemsOf, post } from "./api.js";
 import { action, itemHref, picture, subtitle } from "./card.js";
 import { clock, debounced, h } from "./dom.js";
 import * as dock from "./dock.js";
@@ -108,12 +108,9 @@ export async function open(root, params) {
         seed: Number(asked.seed) || 0,
       };
       const found = await post("api/playlist", body, control.signal);
-      tracks = await Promise.all(
-        found.tracks.map(async (/** @type {any} */ track) => ({
-          ...(await get("api/item", { id: track.id }, control?.signal)),
-          seconds: track.seconds,
-        })),
-      );
+      const ids = found.tracks.map(({ id }) => id);
+      const items = await itemsOf(ids, found.items ?? {}, control.signal);
+      tracks = items.map((item, place) => ({ ...item, seconds: found.tracks[place].seconds }));
       results.replaceChildren(
         ...found.notes.map((/** @type {string} */ note) => h("p", { class: "muted" }, note)),
         shown(found.seconds),
