@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-PICTURE, SONG = "mug-red-stripes-01", "ambient-01"
+PICTURE, SONG, OTHER = "mug-red-stripes-01", "folk-01", "folk-05"
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split()
 
 
@@ -43,13 +43,12 @@ def main() -> None:
             with sync_playwright() as driver:
                 browser = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
                 page = browser.new_page(viewport={"width": 1360, "height": 850})
+                page.set_default_timeout(120_000)
                 page.goto(f"{found[0]}/#/ask?{urlencode({'id': PICTURE})}")
+                page.locator(".hits [data-id]").first.wait_for()
                 save(page, args.out / "gallery.png")
-                page.goto(f"{found[0]}/#/ask?{urlencode({'id': SONG})}")
-                page.locator(".hits [data-id]").nth(1).hover()
-                page.get_by_role("button", name=re.compile("^Listen to")).nth(1).click()
-                page.get_by_role("button", name="Pause").click()
-                page.mouse.move(0, 0)
+                page.goto(f"{found[0]}/#/why?{urlencode({'a': SONG, 'b': OTHER, 'relation': 'similar-track'})}")
+                page.locator(".wave[d*='M10.0']").first.wait_for(state="attached")  # until the songs are decoded
                 save(page, args.out / "gallery-songs.png")
                 browser.close()
         finally:
@@ -58,9 +57,8 @@ def main() -> None:
 
 def save(page: Page, path: Path) -> None:
     """Wait until every picture is there, and write what is on the screen."""
-    page.locator(".hits [data-id]").first.wait_for()
     page.wait_for_load_state("networkidle")
-    page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
+    page.evaluate("Promise.all([...document.images].filter((one) => one.checkVisibility()).map((one) => one.decode()))")
     with Image.open(io.BytesIO(page.screenshot())) as shown:
         shown.convert("RGB").quantize(256).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size // 1024} kB")
