@@ -20,7 +20,7 @@ from index.items import Item
 from index.lists.candidates import Candidates
 from index.lists.tracks import Track, last_alike, measured, read_tracks
 from index.recommender import Recommender
-from index.types import Modality
+from index.types import Modality, Vector, Vectors
 
 Kind: TypeAlias = Literal["picture", "recording"]
 
@@ -146,10 +146,13 @@ def find_duplicates(
         done = 0
         for places in spaces:
             comparison = _Comparison(places)
-            for suspects, some in _suspects(places):
-                comparison.connect(suspects)
-                done += some
-                on_progress(done, total)
+            candidates = Candidates(places)
+            for keys, rows in places.select().blocks():
+                for start in range(0, len(keys), BATCH):
+                    some = slice(start, start + BATCH)
+                    _look_around(candidates, comparison, keys[some].tolist(), rows[some])
+                    done += len(keys[some])
+                    on_progress(done, total)
             groups += _groups(comparison)
         on_progress(total, total)
         return Duplicates(tuple(groups), total)
@@ -170,32 +173,38 @@ def _places(recommender: Recommender, kind: Modality, wanted: str) -> list[Place
         return []
 
 
-def _suspects(places: Places) -> Iterator[tuple[set[tuple[int, int]], int]]:
-    """Pairs of database keys, the lower first, that every facet's fitted space finds alike, batch by batch of items;
-    and of how many items each batch is."""
-    candidates = Candidates(places)
-    parts = places.facets.projection.parts
-    found: set[tuple[int, int]] = set()
-    waiting = 0
-    for keys, rows in places.select().blocks():
-        for key, row in zip(keys.tolist(), rows, strict=True):
-            count = NEIGHBOURS
-            while True:
-                others, scores = candidates.around(row, count, [key])
-                near = others[scores >= SUSPECT - 1e-3]  # the weighted mean of facets that all reach it
-                vectors = vectors_of(places.facets, places.facets_delta, near.tolist())[0]
-                alike = np.ones(len(near), bool)
-                for part in parts:
-                    alike &= vectors[:, part.own] @ row[part.own] >= SUSPECT
-                if len(others) < count or count >= MOST_NEIGHBOURS or not alike[3 * count // 4 :].any():
-                    break
-                count *= 4
-            found |= {(min(key, other), max(key, other)) for other in near[alike].tolist()}
-            waiting += 1
-            if waiting == BATCH:
-                yield found, waiting
-                found, waiting = set(), 0
-    yield found, waiting
+def _look_around(candidates: Candidates, comparison: _Comparison, keys: list[int], rows: Vectors) -> None:
+    """Connect some items with the near-duplicates among their neighbours; look further around those that have some
+    among the farthest of them."""
+    waiting = dict(zip(keys, rows, strict=True))
+    count = NEIGHBOURS
+    while waiting:
+        pairs: set[tuple[int, int]] = set()
+        farthest: dict[int, list[int]] = {}
+        for key, row in waiting.items():
+            near, far = _suspects(candidates, key, row, count)
+            pairs |= {_pair(key, other) for other in near}
+            farthest[key] = far
+        alike = comparison.connect(pairs)
+        count *= 4
+        if count > MOST_NEIGHBOURS:
+            break
+        waiting = {
+            key: row for key, row in waiting.items() if any(_pair(key, other) in alike for other in farthest[key])
+        }
+
+
+def _suspects(candidates: Candidates, key: int, row: Vector, count: int) -> tuple[list[int], list[int]]:
+    """Neighbours that every facet's fitted space finds alike, and those of them among the last quarter."""
+    places = candidates.places
+    others, scores = candidates.around(row, count, [key])
+    near = others[scores >= SUSPECT - 1e-3]  # the weighted mean of facets that all reach it
+    vectors = vectors_of(places.facets, places.facets_delta, near.tolist())[0]
+    alike = np.ones(len(near), bool)
+    for part in places.facets.projection.parts:
+        alike &= vectors[:, part.own] @ row[part.own] >= SUSPECT
+    late = np.arange(len(near)) >= 3 * count // 4
+    return near[alike].tolist(), near[alike & late].tolist()
 
 
 class _Comparison:
@@ -223,11 +232,18 @@ class _Comparison:
             key = above
         return key
 
-    def connect(self, pairs: set[tuple[int, int]]) -> None:
-        """Join the components of those pairs that are near-duplicates; within one nothing is compared again."""
+    def connect(self, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Join the components of those pairs that are near-duplicates; within one nothing is compared again.
+
+        Returns:
+            Those whose cosines agree.
+        """
+        alike: set[tuple[int, int]] = set()
         for a, b, one, other in self._alike(sorted(pairs)):
+            alike.add((a, b))
             if self.root(a) != self.root(b) and self._agree(one, other):
                 self.leaders[self.root(b)] = self.root(a)
+        return alike
 
     def agreeing(self, first: int, others: list[int]) -> list[int]:
         """Those of other items that are near-duplicates of one, in their order."""
