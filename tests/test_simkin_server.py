@@ -395,3 +395,20 @@ def test_facets_are_weighed_for_one_question(api, folder):
     assert [hit["id"] for hit in answer["hits"]] == [hit.item_id for hit in truth.hits]
     error_of(api.post("/api/recommend", json={**question, "weights": {"smell": 1}}), 404)
     error_of(api.post("/api/recommend", json={**question, "rerank": "backwards"}), 404)
+
+
+def test_near_duplicates_are_grouped_page_by_page(serve, tmp_path, picture):
+    """The same picture saved again, with the items themselves."""
+    for number in range(4):
+        picture(tmp_path / "media" / f"{number}.png", number, (240, 200))
+        with Image.open(tmp_path / "media" / f"{number}.png") as image:
+            image.save(tmp_path / "media" / f"{number}-again.png", compress_level=1)
+    index_sources([tmp_path / "media"], tmp_path / "c.simkin", IndexOptions(workers=1))
+    api = serve(Settings(tmp_path / "c.simkin"))
+    truth = {frozenset((f"{number}.png", f"{number}-again.png")) for number in range(4)}
+    whole = api.get("/api/duplicates").json()
+    assert (whole["total"], {frozenset(group["items"]) for group in whole["groups"]}) == (4, truth)
+    part = api.get("/api/duplicates", params={"offset": 3, "limit": 1}).json()
+    assert part["groups"] == whole["groups"][3:]
+    assert set(part["items"]) == set(part["groups"][0]["items"])
+    assert api.get("/api/duplicates", params={"modality": "audio"}).json()["total"] == 0

@@ -1,7 +1,8 @@
-"""Endpoints that answer with lists: outfits completed, and playlists."""
+"""Endpoints that answer with lists: outfits completed, playlists, near-duplicates."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from index.lists.complete import complete_outfit
 from index.lists.m3u import m3u_text
 from index.lists.playlist import make_playlist
+from index.lists.repeats import find_duplicates
 from index.live import LiveCatalog
 from simkin.server.bodies import Outfit, PlaylistWish
 from simkin.server.json import json_bytes
@@ -81,3 +83,29 @@ async def playlist(
         return json_text(content)
     headers = {"Content-Disposition": 'attachment; filename="playlist.m3u8"'}
     return Response(content, headers=headers, media_type="audio/x-mpegurl; charset=utf-8")
+
+
+@router.get("/api/duplicates", summary="Near-duplicates, grouped")
+async def duplicates(
+    request: Request,
+    modality: Literal["image", "audio", ""] = "",
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 60,
+) -> Response:
+    """The same picture or recording again, with the evidence; found once for each state of the catalog, which takes as
+    long as asking about every item."""
+    here = service(request)
+
+    def find(live: LiveCatalog) -> bytes:
+        catalog = live.catalog
+        key = ("duplicates", catalog.identity, catalog.sequence, modality)
+        content = here.answers.get(key)
+        if content is None:
+            content = json_bytes(find_duplicates(live.recommender, modality).to_json())
+            here.answers.put(key, content)
+        found = json.loads(content)
+        groups = found["groups"][offset : offset + limit]
+        ids = [item_id for group in groups for item_id in group["items"]]
+        return json_bytes({**found, "groups": groups, "offset": offset, "items": items_by_id(catalog, ids)})
+
+    return json_text(await here.reasons.ask(find))
