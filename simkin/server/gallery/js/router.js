@@ -41,10 +41,11 @@ export function leave() {
 }
 
 /**
- * Renew the address of the view that is shown, without going anywhere.
+ * Renew the address of the view that is shown, without going anywhere; nothing happens once another is shown.
  * @param {string} name
  * @param {URLSearchParams | Record<string, string>} [params]
  */
 export function rename(name, params = {}) {
+  if (current().name !== name) return; // a link was followed meanwhile
   history.replaceState(history.state, "", href(name, params));
 }
