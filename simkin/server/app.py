@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.labours.leave(service.warm)
+        service.slow.leave(service.warm)
         yield
         service.stop()
 

@@ -14,11 +14,11 @@ from index.catalog import storage_errors
 from index.errors import InputError, SimkinError
 from index.live import LiveCatalog
 from simkin.server.bodies import AnswerShape, AnswersShape, Question, Questions, WeightedItem
+from simkin.server.cache import ByteCache
 from simkin.server.errors import told
 from simkin.server.json import json_bytes
 from simkin.server.service import json_text, service
 from simkin.server.shapes import answer_json
-from simkin.server.shelf import Shelf
 
 MOST_ANSWERS = 1000
 """Largest ``k``: more is what the command line writes to files."""
@@ -83,16 +83,16 @@ async def recommend_batch(request: Request, questions: Questions) -> Response:
     return json_text(json_bytes({"answers": found}))
 
 
-def answered(live: LiveCatalog, query: answers.Query, shelf: Shelf) -> bytes:
-    """An answer as JSON; from the shelf, when the same was asked since the catalog changed last."""
+def answered(live: LiveCatalog, query: answers.Query, cache: ByteCache) -> bytes:
+    """An answer as JSON; from the cache, when the same was asked since the catalog changed last."""
     recommender = live.recommender
     with storage_errors(live.folder):
         state = (recommender.catalog.identity, recommender.generation.manifest.number, recommender.catalog.sequence)
     key = (state, query)
-    content = shelf.get(key)
+    content = cache.get(key)
     if content is None:
         content = json_bytes(answer_json(recommender.ask(query)))
-        shelf.put(key, content)
+        cache.put(key, content)
     return content
 
 

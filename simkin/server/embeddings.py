@@ -44,7 +44,7 @@ async def embeddings(request: Request, asked: EmbeddingRequest) -> Response:
         return json_response({"error": error}, 404)
     found: list[dict[str, Any]] = []
     for number, text in enumerate(inputs):  # one by one, so that others' requests come in between
-        vector = await here.labours.ask(lambda live, text=text: _vector(live, asked.model, text))  # type: ignore[misc]
+        vector = await here.slow.ask(lambda live, text=text: _vector(live, asked.model, text))  # type: ignore[misc]
         shown = (
             base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
             if asked.encoding_format == "base64"

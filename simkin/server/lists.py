@@ -40,7 +40,7 @@ async def complete(request: Request, outfit: Outfit) -> Response:
         ids = [one["id"] for alternative in found["alternatives"] for one in alternative["items"]]
         return json_bytes({**found, "items": items_by_id(live.catalog, ids)})
 
-    return json_text(await service(request).labours.ask(find))
+    return json_text(await service(request).slow.ask(find))
 
 
 @router.post(
@@ -78,7 +78,7 @@ async def playlist(
         ids = [track.item.item_id for track in found.tracks]
         return json_bytes({**found.to_json(), "items": items_by_id(live.catalog, ids)})
 
-    content = await here.labours.ask(find)
+    content = await here.slow.ask(find)
     if format == "json":
         return json_text(content)
     headers = {"Content-Disposition": 'attachment; filename="playlist.m3u8"'}

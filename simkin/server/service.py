@@ -1,4 +1,4 @@
-"""What the endpoints of one application share: its settings, desks and memories."""
+"""What the endpoints of one application share: its settings, thread pools and caches."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fastapi import Request, Response
 from index.errors import SimkinError
 from index.listing import Listed, Listings
 from index.live import LiveCatalog
-from simkin.server.desk import Desk
+from simkin.server.cache import ByteCache
 from simkin.server.json import json_bytes
 from simkin.server.metrics import Metrics
+from simkin.server.pool import ThreadPool
 from simkin.server.settings import Settings
-from simkin.server.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Service:
         settings: What it was told.
         questions: Answers what takes milliseconds.
         drawings: Makes thumbnails.
-        labours: Does what takes longer: uploads, lists, changes.
+        slow: Does what takes longer: uploads, lists, changes.
         reasons: Explains, which may take seconds for each pair.
         maps: Draws maps, one after another: each may take all of a core for a minute.
         listings: Of the catalog's items.
@@ -36,14 +36,14 @@ class Service:
     """
 
     settings: Settings
-    questions: Desk
-    drawings: Desk
-    labours: Desk
-    reasons: Desk
-    maps: Desk
+    questions: ThreadPool
+    drawings: ThreadPool
+    slow: ThreadPool
+    reasons: ThreadPool
+    maps: ThreadPool
     listings: Listings
-    answers: Shelf
-    thumbnails: Shelf
+    answers: ByteCache
+    thumbnails: ByteCache
     metrics: Metrics
 
     @classmethod
@@ -52,14 +52,14 @@ class Service:
         catalog, waiting = settings.catalog, settings.waiting
         return cls(
             settings,
-            Desk("questions", catalog, settings.threads, waiting),
-            Desk("drawings", catalog, settings.threads, 4 * waiting),
-            Desk("labours", catalog, settings.threads, waiting),
-            Desk("reasons", catalog, 1, 16),
-            Desk("maps", catalog, 1, 16),
+            ThreadPool("questions", catalog, settings.threads, waiting),
+            ThreadPool("drawings", catalog, settings.threads, 4 * waiting),
+            ThreadPool("slow", catalog, settings.threads, waiting),
+            ThreadPool("reasons", catalog, 1, 16),
+            ThreadPool("maps", catalog, 1, 16),
             Listings(),
-            Shelf(settings.answer_bytes),
-            Shelf(settings.thumbnail_bytes),
+            ByteCache(settings.answer_bytes),
+            ByteCache(settings.thumbnail_bytes),
             Metrics(settings),
         )
 
@@ -71,8 +71,8 @@ class Service:
 
     def stop(self) -> None:
         """Let the threads end."""
-        for desk in (self.questions, self.drawings, self.labours, self.reasons, self.maps):
-            desk.close()
+        for pool in (self.questions, self.drawings, self.slow, self.reasons, self.maps):
+            pool.close()
 
 
 def service(request: Request) -> Service:

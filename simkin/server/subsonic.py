@@ -131,7 +131,7 @@ async def sonic_path(given: Given, here: Service) -> dict[str, Any]:
         scores = scores_from(live.recommender, start, ids, RELATION)
         return _matches(live, list(zip(ids, scores, strict=True)))
 
-    return {"sonicMatch": await here.labours.ask(find)}
+    return {"sonicMatch": await here.slow.ask(find)}
 
 
 async def stream(given: Given, here: Service) -> Response:

@@ -53,7 +53,7 @@ async def recommend_upload(
                 reason = error.reason.removeprefix(f"{path}: ")
                 raise Refusal(415, "MediaError", f"this file cannot be asked about: {reason}") from None
 
-    return json_text(await here.labours.ask(find))
+    return json_text(await here.slow.ask(find))
 
 
 def ending_of(file: UploadFile) -> tuple[str, Modality]:

@@ -67,8 +67,8 @@ async def add(
                 raise Refusal(415, "MediaError", f"this file cannot be added: {error.reason}") from None
             return json_bytes(item_json(item))
 
-    content_json = await here.labours.ask(change)
-    here.labours.leave(_tidy)
+    content_json = await here.slow.ask(change)
+    here.slow.leave(_tidy)
     return Response(content_json, 201, media_type="application/json")
 
 
@@ -76,10 +76,8 @@ async def add(
 async def change(request: Request, id: str, change: Change) -> Response:
     """They stand whatever the item's source says of them later."""
     here = service(request)
-    content = await here.labours.ask(
-        lambda live: json_bytes(item_json(change_item(live.catalog, id, change.attributes)))
-    )
-    here.labours.leave(_tidy)
+    content = await here.slow.ask(lambda live: json_bytes(item_json(change_item(live.catalog, id, change.attributes))))
+    here.slow.leave(_tidy)
     return json_text(content)
 
 
@@ -87,8 +85,8 @@ async def change(request: Request, id: str, change: Change) -> Response:
 async def remove(request: Request, id: str) -> Response:
     """A file that was added here is deleted; one of the owner's folders stays there, out of the catalog."""
     here = service(request)
-    await here.labours.ask(lambda live: remove_item(live.catalog, id))
-    here.labours.leave(_tidy)
+    await here.slow.ask(lambda live: remove_item(live.catalog, id))
+    here.slow.leave(_tidy)
     return Response(status_code=204)
 
 
@@ -99,7 +97,7 @@ async def feedback(request: Request, said: Feedback) -> Response:
     def change(live: LiveCatalog) -> None:
         give_feedback(live.catalog, said.source, said.target, said.relation, said.weight, said.user)
 
-    await service(request).labours.ask(change)
+    await service(request).slow.ask(change)
     return Response(status_code=204)
 
 

@@ -1,4 +1,4 @@
-"""A shelf: bytes made before, the least used thrown away when it is full."""
+"""A cache of bytes made before: the least recently used go when it is full."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 
-class Shelf:
+class ByteCache:
     """Bytes by key, up to so many bytes in all; threads may share it."""
 
     def __init__(self, capacity: int) -> None:

@@ -1,4 +1,4 @@
-"""Desks: threads that answer, each with a catalog connection of its own, and a bounded line before them."""
+"""Thread pools: threads that answer, each with a catalog connection of its own, behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Job:
     future: asyncio.Future[Any]
 
 
-class Desk:
+class ThreadPool:
     """Runs functions off the event loop, one at a time in each of its threads.
 
     Its threads end with the process, whatever they are at: what a function commits is committed whole or not at all.
@@ -77,7 +77,7 @@ class Desk:
     def _forget(self, task: asyncio.Future[Any]) -> None:
         self._left_here.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.warning("what was left at the desk %r failed", self.name, exc_info=task.exception())
+            _log.warning("what was left in the pool %r failed", self.name, exc_info=task.exception())
 
     def _left(self, _: asyncio.Future[Any]) -> None:
         self._inside -= 1
