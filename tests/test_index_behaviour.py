@@ -27,6 +27,7 @@ from index.learning.learn import LearnOptions, forget, learn
 from index.learning.targets import Known, cooccurrence
 from index.relations import Relation
 from index.schema import BEHAVIOUR as BEHAVIOUR_TABLE
+from index.schema import FORMAT_VERSION
 
 RANK = 6
 
@@ -229,7 +230,7 @@ def test_a_catalog_of_the_format_before_that_cannot_be_written_says_so(
             return str(error)
         return "opened"
 
-    assert "must be brought to format 3, but it is read-only" in as_nobody(folder, told)
+    assert f"must be brought to format {FORMAT_VERSION}, but it is read-only" in as_nobody(folder, told)
 
 
 @pytest.fixture(scope="module")
