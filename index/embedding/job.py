@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from index.cores import usable_cores
 from index.embedding.fetch import ahead, bring
 from index.embedding.npy import write_npy
 from index.embedding.plan import JOB, Plan, PlannedFile, Result, Shard
@@ -32,7 +33,7 @@ from index.embedding.sources import EXPECTED, Access, scan_source, settled
 from index.encoders import card_of, encoder_names
 from index.errors import InputError, MediaError, MissingExtraError, StorageError
 from index.ingesting.scan import entry_id
-from index.ingesting.workers import Described, Job, describe_all, usable_cores
+from index.ingesting.workers import Described, Job, describe_all
 from index.lock import writer_lock
 
 SHARD_SIZE = 5000

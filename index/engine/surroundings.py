@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.cores import usable_cores
 from index.engine.calibrate import rule_categories
 from index.engine.rows import Space, mapped
 from index.engine.search import Restriction, Searcher
@@ -110,7 +110,7 @@ def find_surroundings(
     nearest = np.full((count, NEIGHBOURS), -1, np.int32)
     scales = np.ones(count, np.float32)
     one = _compared if searcher.plan.method == "exact" else _searched
-    with threadpool_limits(1), ThreadPoolExecutor(_cores()) as threads:
+    with threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as threads:
         for start in range(0, count, CHUNK):
             blocks = list(_blocks(space, relation, start, min(start + CHUNK, count)))
             for (first, stop), (rows, near) in zip(blocks, threads.map(partial(one, searcher), blocks), strict=True):
@@ -203,7 +203,3 @@ def strongest(pairs: NDArray[np.int64], weights: NDArray[np.float32], count: int
     bounds = np.searchsorted(rows[order], np.arange(count + 1))
     ranked = others[order].astype(np.int32)
     return [ranked[bounds[row] : bounds[row + 1]][:LINKS] for row in range(count)]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from index.catalog import Catalog, absolute
+from index.cores import usable_cores
 from index.embedding.ready_made import ReadyMade
 from index.encoders import READY_MADE, card_of, encoder_names, modality_of
 from index.engine.build import build_if_needed
@@ -19,7 +20,7 @@ from index.ingesting.plan import Counts, plan, source_key, take_in
 from index.ingesting.scan import Entry, entry_id, folder_attributes, scan_folder
 from index.ingesting.store import Store
 from index.ingesting.tables import is_table, read_attributes, scan_table
-from index.ingesting.workers import Described, Job, describe_all, usable_cores
+from index.ingesting.workers import Described, Job, describe_all
 from index.types import EncoderCard
 
 EMBEDDINGS = "embeddings"

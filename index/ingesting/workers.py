@@ -75,11 +75,6 @@ class Described(NamedTuple):
     reason: str = ""
 
 
-def usable_cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def describe_all(
     jobs: Iterator[Job], workers: int, file_seconds: float = FILE_SECONDS
 ) -> Generator[Described, None, None]:
