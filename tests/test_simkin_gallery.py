@@ -507,9 +507,9 @@ def test_what_is_saved_becomes_a_list_that_can_be_named_ordered_and_exported(vis
     page.get_by_label("Name of the list").press("Enter")
     page.get_by_role("button", name=f"Move up {saved[2]}").click()
     wanted = [saved[0], saved[2], saved[1]]
-    assert page.locator(".line b").all_inner_texts() == wanted
+    expect(page.locator(".line b")).to_have_text(wanted)
     page.reload()
-    assert page.locator(".line b").all_inner_texts() == wanted
+    expect(page.locator(".line b")).to_have_text(wanted)
     name, text = downloaded(page, "CSV")
     assert name == "For- tonight.csv"
     assert [row["title"] for row in csv.DictReader(io.StringIO(text))] == wanted
