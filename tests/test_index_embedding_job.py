@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-import index.embedding.job
+import index.embedding.local
 from index.embedding.job import SPOOL, EmbedOptions, EmbedReport, embed
 from index.embedding.plan import JOB
 from index.embedding.shards import MANIFEST, encoder_folder, read_vectors
@@ -63,7 +63,7 @@ def finished_shards(out: Path) -> list[str]:
 @pytest.fixture
 def run(run_index: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Embed in this process: ``run(out, *sources, **EmbedOptions)``."""
-    monkeypatch.setattr(index.embedding.job, "describe_all", run_index.describe_all)
+    monkeypatch.setattr(index.embedding.local, "describe_all", run_index.describe_all)
     return lambda out, *sources, **options: embed(list(sources), out, EmbedOptions(**options))
 
 
@@ -120,7 +120,7 @@ def test_a_kill_in_the_middle_of_a_large_shard_costs_seconds(
             yield described
 
     with monkeypatch.context() as patch:
-        patch.setattr(index.embedding.job, "describe_all", dies)
+        patch.setattr(index.embedding.local, "describe_all", dies)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", tmp_path / "photos")
     run_index.opened = []
@@ -129,6 +129,30 @@ def test_a_kill_in_the_middle_of_a_large_shard_costs_seconds(
     assert (report.files, report.described, report.shards) == (6, 2, 1)
     run(tmp_path / "whole", tmp_path / "photos")
     assert bytes_of(tmp_path / "out" / "builtin-image") == bytes_of(tmp_path / "whole" / "builtin-image")
+
+
+def test_a_source_that_vanishes_fails_no_files(
+    run: Run, run_index: Any, pictures: Callable[..., list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is unmounted ends the run with one sentence; once it is back, the same command goes on."""
+    pictures(tmp_path / "photos", 6)
+
+    def unmounted(jobs: Any, workers: int) -> Any:
+        for described in run_index.describe_all(jobs, workers):
+            yield described
+            if len(run_index.opened) == 3:
+                (tmp_path / "photos").rename(tmp_path / "elsewhere")
+                (tmp_path / "photos").mkdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index.embedding.local, "describe_all", unmounted)
+        with pytest.raises(InputError, match="photos vanished while it was read"):
+            run(tmp_path / "out", tmp_path / "photos", shard_size=2)
+    assert finished_shards(tmp_path / "out") == ["shard-000000.parquet"]
+    (tmp_path / "photos").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "photos")
+    report = run(tmp_path / "out", tmp_path / "photos", shard_size=2)
+    assert (report.files, report.failed, report.finished) == (6, 0, 1)
 
 
 def test_columns_and_the_fixed_size_of_vectors(
@@ -184,7 +208,7 @@ def test_retry_rewrites_only_shards_with_failures(
             yield Described(described.number, b"", "", (), "worker", "out of memory") if dies else described
 
     with monkeypatch.context() as patch:
-        patch.setattr(index.embedding.job, "describe_all", one_dies)
+        patch.setattr(index.embedding.local, "describe_all", one_dies)
         assert run(out, tmp_path / "photos", shard_size=2).failed == 2
     bad = [row for row in table_of(folder).to_pylist() if row["status"] == "failed"]
     assert [(row["id"], row["stage"], row["vector"]) for row in bad] == [

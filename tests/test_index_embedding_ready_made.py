@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-import index.embedding.job
+import index.embedding.local
 from index.catalog import Catalog
 from index.embedding.job import EmbedOptions, EmbedReport, embed
 from index.errors import InputError
@@ -25,7 +25,7 @@ Run = Callable[..., EmbedReport]
 @pytest.fixture
 def run(run_index: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Embed in this process: ``run(out, *sources, **EmbedOptions)``."""
-    monkeypatch.setattr(index.embedding.job, "describe_all", run_index.describe_all)
+    monkeypatch.setattr(index.embedding.local, "describe_all", run_index.describe_all)
     return lambda out, *sources, **options: embed(list(sources), out, EmbedOptions(**options))
 
 

@@ -7,33 +7,28 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from index.cores import usable_cores
-from index.embedding.fetch import ahead, bring
+from index.embedding.engine import Engine, Tally
+from index.embedding.local import LocalEngine
+from index.embedding.missing import Missing
 from index.embedding.npy import write_npy
-from index.embedding.plan import JOB, Plan, PlannedFile, Result, Shard
-from index.embedding.remote import scheme_of
+from index.embedding.plan import JOB, Plan
 from index.embedding.shards import (
     MANIFEST,
     EncoderShards,
     Manifest,
-    Row,
     adopt_shard,
     encoder_folder,
-    read_shard,
     sha256_of,
     shard_name,
-    write_shard,
 )
 from index.embedding.sources import EXPECTED, Access, scan_source, settled
 from index.encoders import card_of, encoder_names
-from index.errors import InputError, MediaError, MissingExtraError, StorageError
-from index.ingesting.scan import entry_id
-from index.ingesting.workers import Described, Job, describe_all
+from index.errors import InputError, MissingExtraError, StorageError
 from index.lock import writer_lock
 
 SHARD_SIZE = 5000
@@ -175,17 +170,8 @@ def _settle(out: Path, places: Sequence[str], options: EmbedOptions) -> Manifest
     return manifest
 
 
-@dataclass(slots=True)
-class _Open:
-    """A shard of which something is missing: files still to come, and the encoders to be written."""
-
-    shard: Shard
-    missing: int
-    encoders: tuple[str, ...]
-
-
 class _Run:
-    """One run over all shards: finds out what is missing, has it described, writes what is complete."""
+    """One run over all shards: finds out what is missing, has an engine finish it, keeps the manifest."""
 
     def __init__(
         self,
@@ -198,11 +184,9 @@ class _Run:
         self._out, self._manifest, self._plan, self._options = out, manifest, plan, options
         self._on_progress = on_progress
         self._spool = out / SPOOL
+        self._missing = Missing(out, manifest, plan, options.retry_failed)
         self._unlisted: list[str] = []
-        self._asked: dict[int, tuple[_Open, tuple[str, ...], Path | None]] = {}
-        self._done = self._failed = self._total = 0
-        self._described = self._written = self._gone = 0
-        self._finished = 0
+        self._described = self._written = self._gone = self._finished = 0
 
     def __enter__(self) -> _Run:
         shutil.rmtree(self._spool, ignore_errors=True)
@@ -242,7 +226,7 @@ class _Run:
             held.shards.clear()
         for shard in self._plan.shards():
             name = shard_name(shard.number)
-            for encoder in self._encoders(shard):
+            for encoder in self._missing.encoders(shard):
                 held = self._manifest.encoders[encoder]
                 planned = ((file.item_id, file.position) for file in self._plan.files(shard))
                 found = adopt_shard(self._out / held.folder / name, held.card.fingerprint, planned)
@@ -250,13 +234,25 @@ class _Run:
                     held.shards[name] = found
 
     def describe(self) -> None:
-        """Describe what no shard holds yet."""
-        shards = [shard for shard in self._plan.shards() if self._encoders(shard)]
-        self._total = sum(shard.stop - shard.start for shard in shards)
-        workers = min(self._options.workers or usable_cores(), self._total)
-        with closing(describe_all(self._jobs(shards), max(workers, 1))) as answers:
-            for described in answers:
-                self._take(described)
+        """Have an engine finish every shard that lacks something."""
+        shards = self._missing.shards()
+        total = sum(shard.stop - shard.start for shard in shards)
+        engine: Engine = LocalEngine(self._spool, self._options.workers)
+
+        def tell(tally: Tally) -> None:
+            self._described = tally.described
+            self._on_progress("describe", tally.done, total, tally.failed)
+
+        for shard, files in engine.finish(self._missing, shards, tell):
+            name = shard_name(shard.number)
+            for encoder, file in files.items():
+                held = self._manifest.encoders[encoder]
+                if file:
+                    self._finished -= name in held.shards
+                    self._written += 1
+                    held.shards[name] = file
+            self._manifest.save(self._out)
+            self._plan.written(shard)
 
     def report(self) -> EmbedReport:
         """What came of it; each file counts once, however many encoders described it."""
@@ -273,139 +269,3 @@ class _Run:
             unlisted=tuple(self._unlisted),
             seconds=0.0,
         )
-
-    # ---- What is missing ----
-
-    def _encoders(self, shard: Shard) -> tuple[str, ...]:
-        return tuple(n for n, held in self._manifest.encoders.items() if held.card.modality == shard.modality)
-
-    def _jobs(self, shards: Sequence[Shard]) -> Iterator[Job]:
-        """Jobs for the workers; files that lie elsewhere are brought a little ahead."""
-        with closing(ahead(self._files(shards), self._place)) as placed:
-            for (file, opened, encoders), future in placed:
-                try:
-                    path, spooled = future.result()
-                except MediaError as error:
-                    self._keep(Described(file.file, b"", "", (), error.stage, error.reason), opened, encoders)
-                    continue
-                self._asked[file.file] = (opened, encoders, spooled)
-                yield Job(file.file, path, file.modality, encoders)
-
-    def _place(self, asked: tuple[PlannedFile, _Open, tuple[str, ...]]) -> tuple[bytes, Path | None]:
-        """Where a file can be read; and the copy to be deleted afterwards, when it had to be brought."""
-        file = asked[0]
-        if file.problem:
-            raise MediaError("read", file.problem)
-        if file.start < 0 and not scheme_of(os.fsdecode(file.path)):
-            return file.path, None
-        name = file.member or os.fsdecode(file.path).partition("?")[0]
-        target = self._spool / f"{file.file}{Path(name).suffix[:10]}"
-        bring(file.path, file.start, file.size, file.modality, target)
-        return os.fsencode(target), target
-
-    def _files(self, shards: Sequence[Shard]) -> Iterator[tuple[PlannedFile, _Open, tuple[str, ...]]]:
-        """Files of which a vector is missing, shard by shard; shards that lack nothing else are written at once."""
-        for shard in shards:
-            lacking, known = self._lacking(shard)
-            if not lacking:
-                self._done += shard.stop - shard.start
-                self._on_progress("describe", self._done, self._total, self._failed)
-                continue
-            missing = sum(bool(_wanted(file, lacking, known)) for file in self._plan.files(shard))
-            opened = _Open(shard, missing, tuple(lacking))
-            self._done += shard.stop - shard.start - missing
-            if not missing:
-                self._write(opened)
-                continue
-            for file in self._plan.files(shard):
-                encoders = _wanted(file, lacking, known)
-                if encoders:
-                    yield file, opened, encoders
-
-    def _lacking(self, shard: Shard) -> tuple[dict[str, set[int] | None], dict[str, set[int]]]:
-        """What keeps a shard from being finished.
-
-        Returns:
-            For each encoder whose file must be written: the places to be tried again, ``None`` for all of them.
-            And the places whose results wait to be written.
-        """
-        lacking: dict[str, set[int] | None] = {}
-        waiting: dict[str, set[int]] = {}
-        changed = self._plan.changed(shard)
-        for name in self._encoders(shard):
-            held = self._manifest.encoders[name]
-            finished = held.shards.get(shard_name(shard.number))
-            again: set[int] | None = set()
-            if finished is None:
-                again = None
-            elif self._options.retry_failed and finished.failed:
-                rows = read_shard(self._out / held.folder / shard_name(shard.number))
-                again = {shard.start + at for at, row in enumerate(rows) if not row.vector}
-            known = self._plan.known(shard, name)
-            if again is None or again or known or changed:
-                lacking[name], waiting[name] = again, known
-        return lacking, waiting
-
-    # ---- What comes back ----
-
-    def _take(self, described: Described) -> None:
-        opened, encoders, spooled = self._asked.pop(described.number)
-        if spooled:
-            spooled.unlink(missing_ok=True)
-        self._described += 1
-        self._keep(described, opened, encoders)
-
-    def _keep(self, described: Described, opened: _Open, encoders: tuple[str, ...]) -> None:
-        self._plan.add(described, encoders)
-        self._done += 1
-        self._failed += bool(described.stage)
-        self._on_progress("describe", self._done, self._total, self._failed)
-        opened.missing -= 1
-        if not opened.missing:
-            self._write(opened)
-
-    def _write(self, opened: _Open) -> None:
-        """Write a complete shard for each of its encoders: what is new over what it held."""
-        shard, name = opened.shard, shard_name(opened.shard.number)
-        for encoder in opened.encoders:
-            held = self._manifest.encoders[encoder]
-            fresh = self._plan.results(shard, encoder)
-            path = self._out / held.folder / name
-            files = self._plan.files(shard)
-            if name in held.shards:
-                before = list(read_shard(path))
-                rows = [
-                    _row(file, fresh.get(file.place) or _result(old)) for file, old in zip(files, before, strict=True)
-                ]
-                if rows == before:  # a kill came after it was written, before that was noted
-                    continue
-                self._finished -= 1
-            else:
-                rows = [_row(file, fresh[file.place]) for file in files]
-            held.shards[name] = write_shard(path, encoder, held.card, rows)
-            self._written += 1
-        self._manifest.save(self._out)
-        self._plan.written(shard)
-
-
-def _wanted(
-    file: PlannedFile, lacking: Mapping[str, set[int] | None], known: Mapping[str, set[int]]
-) -> tuple[str, ...]:
-    """The encoders that shall describe a file."""
-    return tuple(
-        name
-        for name, again in lacking.items()
-        if file.changed == 2 or ((again is None or file.place in again) and file.place not in known[name])
-    )
-
-
-def _row(file: PlannedFile, result: Result) -> Row:
-    path = entry_id(file.path) + (f"/{file.member}" if file.member else "")
-    return Row(
-        file.item_id, file.position, path, file.attributes, result.tags or "{}", result.vector, result.stage,
-        result.reason,
-    )  # fmt: skip
-
-
-def _result(row: Row) -> Result:
-    return Result(row.vector, row.stage, row.error, row.tags)

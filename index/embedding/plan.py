@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from index.embedding.sources import Found
-from index.ingesting.workers import Described
 from index.types import Modality
 
 JOB = "job.db"
@@ -89,6 +88,7 @@ class PlannedFile(NamedTuple):
     attributes: str
     problem: str
     changed: int
+    source: str
 
 
 class Shard(NamedTuple):
@@ -213,21 +213,17 @@ class Plan:
         """The files of a shard, in order, read some at a time."""
         for start in range(shard.start, shard.stop, _PAGE):
             rows = self._sql.execute(
-                "SELECT file, place, id, position, path, member, start, size, modality, attributes, problem, changed "
-                "FROM files WHERE modality=? AND place>=? AND place<? ORDER BY place",
+                "SELECT file, place, id, position, path, member, start, size, modality, attributes, problem, changed, "
+                "source FROM files WHERE modality=? AND place>=? AND place<? ORDER BY place",
                 (shard.modality, start, min(start + _PAGE, shard.stop)),
             ).fetchall()
             yield from (PlannedFile(*row) for row in rows)
 
     # ---- What was found out ----
 
-    def add(self, described: Described, encoders: Sequence[str]) -> None:
-        """Keep the answer about one file, as many rows as it was described by encoders."""
-        vectors = dict(described.vectors)
-        reason = described.reason.encode("utf-8", "backslashreplace").decode()
-        for name in encoders:
-            vector = vectors.get(name, b"")
-            self._waiting.append((described.number, name, vector, described.stage, reason, described.tags))
+    def add(self, file: int, results: Mapping[str, Result]) -> None:
+        """Keep what encoders made of one file."""
+        self._waiting += [(file, name, *result) for name, result in results.items()]
         if len(self._waiting) >= COMMIT_ROWS or time.monotonic() - self._since > COMMIT_SECONDS:
             self.commit()
 
@@ -251,6 +247,16 @@ class Plan:
             (shard.modality, shard.start, shard.stop, encoder),
         )
         return {row[0]: Result(*row[1:]) for row in rows}
+
+    def waits(self, shard: Shard, encoder: str) -> bool:
+        """Whether ``known`` would tell of any."""
+        self.commit()
+        row = self._sql.execute(
+            "SELECT EXISTS (SELECT 1 FROM files f JOIN results r USING (file) "
+            "WHERE f.modality=? AND f.place>=? AND f.place<? AND r.encoder=?)",
+            (shard.modality, shard.start, shard.stop, encoder),
+        ).fetchone()
+        return bool(row[0])
 
     def known(self, shard: Shard, encoder: str) -> set[int]:
         """Places that ``results`` would tell of."""
