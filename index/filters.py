@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from index.errors import InputError
 from index.types import Attribute
@@ -54,8 +55,69 @@ class Filter:
     names: frozenset[str] = frozenset()
 
 
-def parse_filter(text: str) -> Filter:
+class Dialect(Protocol):
+    """How one database asks what tests ask, over ``items i``. An absent attribute passes nothing but ``is null``."""
+
+    def absent(self, name: str, negated: bool) -> Filter:
+        """Whether an attribute is null, or is not."""
+
+    def contains(self, name: str, part: str) -> Filter:
+        """Whether a text holds another, whatever its case."""
+
+    def compare(self, name: str, operator: str, value: Attribute, typed: str) -> Filter:
+        """Compare with a value, a number where it is written as one, and as it was typed."""
+
+    def negated(self, inner: Filter, negated: bool) -> Filter:
+        """Whether something is not true, or, not negated, is true."""
+
+
+class Sqlite:
+    """The filter as SQLite asks it; ``contains`` below must be offered to it."""
+
+    def absent(self, name: str, negated: bool) -> Filter:
+        column = self._column(name)
+        return Filter(f"{column.sql} IS {'NOT ' if negated else ''}NULL", column.parameters, column.names)
+
+    def contains(self, name: str, part: str) -> Filter:
+        column = self._column(name)
+        return Filter(f"contains(CAST({column.sql} AS TEXT), ?)", (*column.parameters, part), column.names)
+
+    def negated(self, inner: Filter, negated: bool) -> Filter:
+        return Filter(f"({inner.sql} IS {'NOT ' if negated else ''}TRUE)", inner.parameters, inner.names)
+
+    def compare(self, name: str, operator: str, value: Attribute, typed: str) -> Filter:
+        column = self._column(name)
+        text = Filter(f"CAST({column.sql} AS TEXT)", column.parameters)
+        if typed in ("true", "false") and column.parameters:
+            kind = (
+                f"CASE json_type(i.attributes, ?) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {text.sql} END"
+            )
+            return Filter(f"({kind}) {operator} ?", (*column.parameters, *text.parameters, typed), column.names)
+        if isinstance(value, str) or not column.parameters:
+            return Filter(f"{text.sql} {operator} ?", (*text.parameters, typed), column.names)
+        if operator in ("=", "!="):
+            word = "OR" if operator == "=" else "AND"
+            return Filter(
+                f"({column.sql} {operator} ? {word} {text.sql} {operator} ?)",
+                (*column.parameters, value, *text.parameters, typed),
+                column.names,
+            )
+        numeric = "json_type(i.attributes, ?) IN ('integer', 'real')"  # SQLite puts every text above every number
+        return Filter(
+            f"({numeric} AND {column.sql} {operator} ?)", (*column.parameters, *column.parameters, value), column.names
+        )
+
+    def _column(self, name: str) -> Filter:
+        if name == "id":
+            return Filter("i.id", ())
+        return Filter("json_extract(i.attributes, ?)", (f'$."{name}"',), frozenset((name,)))
+
+
+def parse_filter(text: str, dialect: Dialect | None = None) -> Filter:
     """Parse a filter.
+
+    Args:
+        dialect: Of the database that is asked; ``None`` for SQLite.
 
     Raises:
         InputError: It is not of the grammar; the message points at the place.
@@ -64,7 +126,7 @@ def parse_filter(text: str) -> Filter:
         text.encode()
     except UnicodeEncodeError:
         raise InputError(f"filter {text!r} is not valid text") from None
-    parser = _Parser(text)
+    parser = _Parser(text, dialect or Sqlite())
     found = parser.either(0)
     parser.end()
     return found
@@ -95,8 +157,9 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dialect: Dialect) -> None:
         self.text = text
+        self.dialect = dialect
         self.tokens = list(_tokens(text))
         self.place = 0
         self.tests = 0
@@ -121,7 +184,7 @@ class _Parser:
             while self.take("key", "not"):
                 negated = not negated
             inner = self.factor(depth)
-            return Filter(f"({inner.sql} IS {'NOT ' if negated else ''}TRUE)", inner.parameters, inner.names)
+            return self.dialect.negated(inner, negated)
         if self.take("mark", "("):
             inner = self.either(depth + 1)
             if not self.take("mark", ")"):
@@ -138,8 +201,7 @@ class _Parser:
             negated = self.take("key", "not")
             if not self.take("key", "null"):
                 raise self.error("'null'")
-            column = self.column(name)
-            return Filter(f"{column.sql} IS {'NOT ' if negated else ''}NULL", column.parameters, column.names)
+            return self.dialect.absent(self.named(name), negated)
         if self.take("key", "in"):
             return self.membership(name)
         token = self.next("=, !=, <, <=, >, >=, ~, in or is")
@@ -162,35 +224,14 @@ class _Parser:
         if self.tests > _TESTS:
             raise InputError(f"filter has more than {_TESTS} tests; write the attribute into the table instead")
         value, typed = self.value()
-        column = self.column(name)
-        text = Filter(f"CAST({column.sql} AS TEXT)", column.parameters)
         if operator == "~":
-            return Filter(f"contains({text.sql}, ?)", (*text.parameters, typed), column.names)
-        if typed in ("true", "false") and column.parameters:
-            kind = (
-                f"CASE json_type(i.attributes, ?) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {text.sql} END"
-            )
-            return Filter(f"({kind}) {operator} ?", (*column.parameters, *text.parameters, typed), column.names)
-        if isinstance(value, str) or not column.parameters:
-            return Filter(f"{text.sql} {operator} ?", (*text.parameters, typed), column.names)
-        if operator in ("=", "!="):
-            word = "OR" if operator == "=" else "AND"
-            return Filter(
-                f"({column.sql} {operator} ? {word} {text.sql} {operator} ?)",
-                (*column.parameters, value, *text.parameters, typed),
-                column.names,
-            )
-        numeric = "json_type(i.attributes, ?) IN ('integer', 'real')"  # SQLite puts every text above every number
-        return Filter(
-            f"({numeric} AND {column.sql} {operator} ?)", (*column.parameters, *column.parameters, value), column.names
-        )
+            return self.dialect.contains(self.named(name), typed)
+        return self.dialect.compare(self.named(name), operator, value, typed)
 
-    def column(self, name: str) -> Filter:
-        if name == "id":
-            return Filter("i.id", ())
-        if any(c in '"\\' or not c.isprintable() for c in name):
+    def named(self, name: str) -> str:
+        if name != "id" and any(c in '"\\' or not c.isprintable() for c in name):
             raise InputError(f"filter {self.text!r}: a name cannot have quotes or control characters in it")
-        return Filter("json_extract(i.attributes, ?)", (f'$."{name}"',), frozenset((name,)))
+        return name
 
     def value(self) -> tuple[Attribute, str]:
         """A value, as a number where it is written as one, and as it was typed."""

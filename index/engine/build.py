@@ -313,7 +313,7 @@ def _reduce(space: Space, relation: Relation, folder: Path) -> int:
     """Fit the map to the copy that trees are built on, and return its dimensions; a learned relation has its own."""
     if isinstance(space, LearnedSpace):
         return space.head.rank
-    reducer = _fit_reducer(space.vectors, np.sqrt(space.facet_weights(relation)))
+    reducer = fit_reducer(space.vectors, np.sqrt(space.facet_weights(relation)))
     (folder / REDUCER).write_bytes(reducer.astype("<f4").tobytes())
     return int(reducer.shape[1])
 
@@ -327,7 +327,7 @@ def _write_tree_rows(space: Space, relation: Relation, folder: Path) -> None:
             space.release()
 
 
-def _fit_reducer(vectors: Vectors, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def fit_reducer(vectors: Vectors, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Principal axes of the weighted rows (second moment about zero: cosines are kept, not offsets)."""
     step = max(1, -(-len(vectors) // FIT_ITEMS))
     sample = vectors[::step].astype(np.float64) * weights

@@ -1,0 +1,386 @@
+"""A catalog in PostgreSQL, opened for reading: what ``index.catalog.Catalog`` tells of a folder, told of a schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.address import PostgresAddress
+from index.catalog import HeldEncoder
+from index.engine.generations import Manifest
+from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
+from index.filters import Filter, parse_filter
+from index.items import Failure, Item, Medium
+from index.postgres.filters import COLLATIONS, Postgres, dialect_of
+from index.postgres.schema import check_format
+from index.postgres.session import Session, storable, told
+from index.relations import RELATIONS, Relation
+from index.types import EncoderCard, Modality, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a catalog says of itself, read anew when ``version`` is another."""
+
+    version: int
+    generation: int
+    encoders: dict[str, HeldEncoder]
+    relations: dict[str, Relation]
+    codes: dict[str | None, int]
+    manifest: Manifest | None
+
+
+class PostgresCatalog:
+    """A catalog that was pushed; it is only read. One object serves one thread at a time."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        """Connect.
+
+        Raises:
+            MissingExtraError, StorageError: See ``index.postgres.session.connect``.
+            NotACatalogError: The schema holds none, or one of another format.
+        """
+        self.address = address
+        self.session = Session(address)
+        try:
+            with told(address):
+                check_format(self.session.connection, address)
+        except BaseException:
+            self.session.close()
+            raise
+        self._state: State | None = None
+        self._dialect: Postgres | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.session.close()
+
+    def __enter__(self) -> PostgresCatalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.address.schema
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.address.shown
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Another catalog has another."""
+        return self.address.connection, self.address.schema
+
+    @contextmanager
+    def storage_errors(self) -> Iterator[None]:
+        """Turn the storage's trouble into sentences; the session does so already."""
+        yield
+
+    # What it says of itself
+
+    @property
+    def state(self) -> State:
+        """What the catalog says of itself now.
+
+        Raises:
+            StorageError, NotACatalogError: It cannot be read.
+        """
+        rows = self.session.rows("SELECT key, value FROM settings WHERE key IN ('version', 'generation')")
+        found = dict(rows)
+        version, number = int(found.get("version", 0)), int(found.get("generation", 0))
+        held = self._state
+        if held is None or (held.version, held.generation) != (version, number):
+            self._state = held = self._read_state(version, number)
+        return held
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last push that changed anything."""
+        return self.state.version
+
+    def current_number(self) -> int:
+        """Number of the generation in use; 0 when there is none."""
+        return self.state.generation
+
+    def _read_state(self, version: int, number: int) -> State:
+        rows = self.session.rows
+        encoders = {
+            name: HeldEncoder(key, EncoderCard.from_json(json.loads(card)))
+            for key, name, card in rows("SELECT encoder, name, card FROM encoders ORDER BY encoder")
+        }
+        fingerprints = {name: held.card.fingerprint for name, held in encoders.items()}
+        relations = dict(RELATIONS)
+        for name, modality, rule, why, digest, fitted in rows("SELECT * FROM learned ORDER BY name"):
+            if all(fingerprints.get(encoder) == known for encoder, known in json.loads(fitted).items()):
+                relations[name] = Relation(name, {}, rule, (modality,), why, digest)
+        codes = dict(rows("SELECT name, code FROM categories"))
+        found = rows("SELECT manifest FROM generations WHERE number=%s AND manifest IS NOT NULL", (number,))
+        manifest = None
+        if found:
+            try:
+                manifest = Manifest.from_json(found[0][0])
+            except (ValueError, KeyError, TypeError) as error:
+                raise StaleIndexError(
+                    f"{self.place}: what is told of generation {number} cannot be read ({error})"
+                ) from None
+        return State(version, number, encoders, relations, codes, manifest)
+
+    def manifest(self) -> Manifest:
+        """What is told of the generation in use.
+
+        Raises:
+            NotBuiltError: None was ever finished.
+        """
+        found = self.state.manifest
+        if found is None:
+            raise NotBuiltError(
+                f"{self.place} has no finished generation; finish it with: simkin push ADDRESS --catalog FOLDER"
+            )
+        return found
+
+    def encoders(self) -> dict[str, HeldEncoder]:
+        """Encoders in use by name, in the order they were added."""
+        return self._known().encoders
+
+    def check_fingerprint(self, name: str, fingerprint: str) -> None:
+        """Refuse an encoder whose numbers differ from those the catalog holds.
+
+        Raises:
+            StaleIndexError: With what to do.
+        """
+        held = self.encoders().get(name)
+        if held and held.card.fingerprint != fingerprint:
+            raise StaleIndexError(
+                f"{self.place} holds {name} vectors of fingerprint {held.card.fingerprint}, this program makes "
+                f"{fingerprint}; embed again in the catalog's folder with simkin index --re-embed, then push it"
+            )
+
+    def relations(self) -> dict[str, Relation]:
+        """Relations that can be asked, by name."""
+        return self._known().relations
+
+    def relation(self, name: str) -> Relation:
+        """Look a relation up by name.
+
+        Raises:
+            UnknownNameError: There is none; the message names the nearest.
+        """
+        relations = self.relations()
+        if name not in relations:
+            raise UnknownNameError.of("relation", name, relations)
+        return relations[name]
+
+    def _known(self) -> State:
+        """What was read last, which is as of the question that is being answered."""
+        return self._state or self.state
+
+    # Items
+
+    def count(self) -> int:
+        """Number of items."""
+        return int(self.session.rows("SELECT count(*) FROM items")[0][0])
+
+    def keys_of(self, item_ids: Sequence[str]) -> list[int]:
+        """Keys of items, in order.
+
+        Raises:
+            UnknownNameError: An id is not in the catalog; the message names the nearest.
+        """
+        asked = [item_id for item_id in item_ids if storable(item_id)]
+        found: dict[str, int] = {}
+        if asked:
+            found = dict(self.session.rows("SELECT id, item FROM items WHERE id = ANY(%s)", (asked,)))
+        for item_id in item_ids:
+            if item_id not in found:
+                item_id.encode()  # a file's name may hold bytes that are no text
+                raise UnknownNameError.of("item", item_id, self._ids_near(item_id))
+        return [found[item_id] for item_id in item_ids]
+
+    def items(self, keys: Sequence[int]) -> dict[int, Item]:
+        """Read items by key; keys of removed items are missing from the answer."""
+        rows = self.session.rows(
+            "SELECT i.item, i.id, i.attributes, m.location, m.modality, m.version "
+            "FROM items i LEFT JOIN media m USING (item) WHERE i.item = ANY(%s) ORDER BY i.item, m.position",
+            (list(keys),),
+        )
+        media: dict[int, list[Medium]] = {}
+        told_of: dict[int, tuple[str, dict[str, Any]]] = {}
+        for key, item_id, attributes, location, modality, version in rows:
+            told_of[key] = item_id, attributes
+            own = media.setdefault(key, [])
+            if location is not None:
+                own.append(Medium(location, modality, version))
+        return {key: Item(item_id, known, tuple(media[key])) for key, (item_id, known) in told_of.items()}
+
+    def item(self, item_id: str) -> Item:
+        """Read one item by id.
+
+        Raises:
+            UnknownNameError: No item has this id.
+        """
+        (key,) = self.keys_of([item_id])
+        return self.items([key])[key]
+
+    def ids_of(self, keys: Sequence[int]) -> dict[int, str]:
+        """Ids of items by key; those of removed items are missing."""
+        return dict(self.session.rows("SELECT item, id FROM items WHERE item = ANY(%s)", (list(keys),)))
+
+    def has(self, item_id: str) -> bool:
+        """Whether there is an item of this id."""
+        return storable(item_id) and bool(self.session.rows("SELECT 1 FROM items WHERE id=%s", (item_id,)))
+
+    def item_ids(self, modality: Modality) -> list[str]:
+        """Ids of all items that have vectors of one modality, in id order."""
+        rows = self.session.rows(
+            "SELECT id FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors v USING (item, position) "
+            "WHERE m.item=i.item AND m.modality=%s) ORDER BY id",
+            (modality,),
+        )
+        return [row[0] for row in rows]
+
+    def categories_of(self, keys: Sequence[int]) -> list[str | None]:
+        """Categories of items by key, without repeats; ``None`` for those that have none."""
+        return [
+            row[0]
+            for row in self.session.rows("SELECT DISTINCT category FROM items WHERE item = ANY(%s)", (list(keys),))
+        ]
+
+    def id_at(self, path: Path) -> str | None:
+        """Id of the item that has this file, or ``None``."""
+        import os
+
+        location = os.fsencode(path.absolute())
+        rows = self.session.rows(
+            "SELECT i.id FROM media m JOIN items i USING (item) WHERE m.location=%s ORDER BY i.id LIMIT 1", (location,)
+        )
+        return str(rows[0][0]) if rows else None
+
+    def failures(self) -> Iterator[Failure]:
+        """Files that could not be indexed: those stay in the folder.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            f"{self.place} knows no failures; ask the folder of the catalog: simkin failures --catalog FOLDER"
+        )
+
+    def raw_vectors(self, keys: Sequence[int], encoders: Iterable[HeldEncoder]) -> Vectors:
+        """Vectors of items as encoded, those of several files added.
+
+        Args:
+            keys: Of items, n of them.
+            encoders: All of one modality.
+
+        Returns:
+            float32, shape ``(n, raw_dim)``: the encoders' vectors side by side, zero where an item has none.
+        """
+        places: dict[int, slice] = {}
+        start = 0
+        for encoder, card in encoders:
+            places[encoder] = slice(start, start + card.dim)
+            start += card.dim
+        raw = np.zeros((len(keys), start), np.float32)
+        row_of = {key: row for row, key in enumerate(keys)}
+        for item, encoder, vector in self.session.rows(
+            "SELECT item, encoder, vector FROM vectors WHERE item = ANY(%s) AND encoder = ANY(%s) "
+            "ORDER BY item, position",
+            (list(keys), list(places)),
+        ):
+            raw[row_of[item], places[encoder]] += np.frombuffer(vector, "<f4")
+        return raw
+
+    def media_vectors(self, key: int, modality: Modality) -> list[tuple[Path, int, bytes]]:
+        """Vectors of an item's files as encoded: path, key of the encoder, little-endian float32; in order."""
+        import os
+
+        rows = self.session.rows(
+            "SELECT m.location, v.encoder, v.vector FROM media m JOIN vectors v USING (item, position) "
+            "WHERE m.item=%s AND m.modality=%s ORDER BY m.position, v.encoder",
+            (key, modality),
+        )
+        return [(Path(os.fsdecode(location)), encoder, vector) for location, encoder, vector in rows]
+
+    def weights_of_person(self, relation: str, person: str) -> bytes | None:
+        """What was learned of a person, little-endian float32; ``None`` when nothing was."""
+        if not storable(person):
+            return None
+        rows = self.session.rows("SELECT weights FROM personal WHERE relation=%s AND person=%s", (relation, person))
+        return rows[0][0] if rows else None
+
+    def people(self, relation: str, stem: str) -> list[str]:
+        """Names of some whom something was learned of, first those that begin with ``stem``."""
+        rows = self.session.rows(
+            "SELECT person FROM personal WHERE relation=%s ORDER BY starts_with(person, %s) DESC, person LIMIT 500",
+            (relation, stem if storable(stem) else ""),
+        )
+        return [row[0] for row in rows]
+
+    # Filters
+
+    def condition(self, where: str) -> Filter:
+        """A filter, compiled.
+
+        Raises:
+            InputError: It is none.
+        """
+        if self._dialect is None:
+            rows = self.session.rows("SELECT collname FROM pg_collation WHERE collname = ANY(%s)", (list(COLLATIONS),))
+            self._dialect = dialect_of([row[0] for row in rows], self.session.connection.info.server_version)
+        return parse_filter(where, self._dialect)
+
+    def matching(self, where: str) -> NDArray[np.int64]:
+        """Keys of the items that pass a filter, ascending. int64, shape ``(n,)``.
+
+        Raises:
+            InputError: It is no filter.
+            UnknownNameError: Nothing passes, and it names an attribute that no item has.
+        """
+        condition = self.condition(where)
+        rows = self.session.rows(
+            f"SELECT i.item FROM items i WHERE {condition.sql} ORDER BY i.item", condition.parameters
+        )
+        if not rows:
+            self.check_names(condition)
+        return np.array([row[0] for row in rows], np.int64)
+
+    def count_matching(self, where: str) -> int:
+        """How many items pass a filter; raises as ``matching``."""
+        condition = self.condition(where)
+        ((count,),) = self.session.rows(f"SELECT count(*) FROM items i WHERE {condition.sql}", condition.parameters)
+        if not count:
+            self.check_names(condition)
+        return int(count)
+
+    def check_names(self, condition: Filter) -> None:
+        """Refuse a filter that names an attribute which no item has.
+
+        Raises:
+            UnknownNameError: It does.
+        """
+        known = {"id", *self.attribute_names()}
+        for name in sorted(condition.names - known):
+            raise UnknownNameError.of("attribute", name, known)
+
+    def attribute_names(self) -> list[str]:
+        """Names of attributes that any item has."""
+        return [row[0] for row in self.session.rows("SELECT DISTINCT jsonb_object_keys(attributes) FROM items")]
+
+    def _ids_near(self, item_id: str) -> list[str]:
+        stem = item_id.rsplit("/", 1)[-1][:3]
+        if not storable(stem):
+            return []
+        rows = self.session.rows("SELECT id FROM items WHERE position(%s in id) > 0 LIMIT 200", (stem,))
+        return [row[0] for row in rows]

@@ -1,0 +1,197 @@
+"""The spaces of a generation in PostgreSQL: what questions need is read by key, everything only for who asks for it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.engine.generations import Manifest
+from index.engine.head import Head
+from index.engine.projection import Projection
+from index.engine.rows import LearnedSpace, Space, SpaceRecord
+from index.errors import StaleIndexError
+from index.postgres.copying import numbers_of
+from index.postgres.maps import ColumnMap
+from index.postgres.schema import rows_table
+from index.types import EncoderCard, Modality, Vectors
+
+if TYPE_CHECKING:
+    from index.postgres.catalog import PostgresCatalog
+
+SAMPLE = 4000
+"""Rows of which random pairs are made."""
+
+
+class PostgresSpace(Space):
+    """Rows of one modality."""
+
+    def __init__(
+        self,
+        catalog: PostgresCatalog,
+        name: str,
+        table: str,
+        projection: bytes,
+        maps: dict[str, ColumnMap],
+        modality: Modality,
+        record: SpaceRecord,
+        cards: Sequence[EncoderCard],
+    ) -> None:
+        self.catalog = catalog
+        self.table = table
+        self.maps = maps
+        self.modality = modality
+        self.record = record
+        self.cards = tuple(cards)
+        self.offsets = np.asarray(record.offsets, np.int64)
+        self._name = name
+        self._projection = projection
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @cached_property
+    def projection(self) -> Projection:
+        with np.load(io.BytesIO(self._projection)) as arrays:
+            return Projection.of_arrays(arrays, self.cards)
+
+    def vectors_at(self, keys: Sequence[int]) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Rows of items by key, and which there are: see ``Space.vectors_at``."""
+        from psycopg import sql
+
+        statement = sql.SQL("SELECT item, whole FROM {} WHERE item = ANY(%s)").format(sql.Identifier(self.table))
+        found = np.zeros((len(keys), self.record.dim), np.float32)
+        rows = dict(self.catalog.session.rows(statement, (list(keys),)))
+        present = np.array([key in rows for key in keys], bool)
+        if present.any():
+            found[present] = numbers_of([rows[key] for key in keys if key in rows], self.record.dim)
+        return found, present
+
+    @cached_property
+    def sample(self) -> Vectors:
+        """Some rows, the same each time while nothing changes. float32, shape ``(n, dim)``."""
+        from psycopg import sql
+
+        share = min(100.0, 150.0 * SAMPLE / max(1, self.record.count))
+        statement = sql.SQL("SELECT whole FROM {} TABLESAMPLE BERNOULLI ({}) REPEATABLE (1) LIMIT {}")
+        composed = statement.format(sql.Identifier(self.table), sql.Literal(share), sql.Literal(SAMPLE))
+        return numbers_of([row[0] for row in self.catalog.session.rows(composed)], self.record.dim)
+
+    def release(self) -> None:
+        """Nothing is mapped here."""
+
+    # Every row, for lists, maps and the like
+
+    @cached_property
+    def _everything(self) -> tuple[NDArray[np.int64], Vectors]:
+        """Keys and rows by category and id, as a folder has them; read once."""
+        from psycopg import sql
+
+        statement = sql.SQL(
+            "SELECT r.item, r.whole, i.category FROM {} r JOIN items i USING (item) "
+            "ORDER BY i.category NULLS FIRST, i.id"
+        ).format(sql.Identifier(self.table))
+        rows = self.catalog.session.rows(statement)
+        categories: list[str | None] = []
+        offsets: list[int] = []
+        for at, (_, _, category) in enumerate(rows):
+            if not categories or categories[-1] != category:
+                categories.append(category)
+                offsets.append(at)
+        self.record = replace(
+            self.record,
+            count=len(rows),
+            categories=tuple(categories) or (None,),
+            offsets=(*(offsets or [0]), len(rows)),
+        )
+        self.offsets = np.asarray(self.record.offsets, np.int64)
+        return np.array([row[0] for row in rows], np.int64), numbers_of([row[1] for row in rows], self.record.dim)
+
+    @property
+    def keys(self) -> NDArray[np.int64]:  # type: ignore[override]
+        return self._everything[0]
+
+    @property
+    def vectors(self) -> Vectors:  # type: ignore[override]
+        return self._everything[1]
+
+    def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        _ = self._everything  # which counts the rows
+        return super().rows_of(keys)
+
+
+class PostgresLearnedSpace(PostgresSpace, LearnedSpace):
+    """Rows of one learned relation."""
+
+    @cached_property
+    def head(self) -> Head:
+        return Head.load(self._projection, self.cards)
+
+    @property
+    def projection(self) -> Projection:
+        return self.head.projection
+
+    @property
+    def facets(self) -> Vectors | None:
+        """Facets that nothing keeps: they are projected anew where they are told of."""
+        return None
+
+
+class PostgresGeneration:
+    """One generation, as ``index.engine.generations.Generation`` is of a folder."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.spaces: dict[str, Space] = {}
+        self.learned: dict[str, LearnedSpace] = {}
+
+    def every_space(self) -> list[Space]:
+        """All of them."""
+        return [*self.spaces.values(), *self.learned.values()]
+
+
+def open_generation(catalog: PostgresCatalog) -> PostgresGeneration:
+    """Open the generation in use.
+
+    Raises:
+        NotBuiltError: None was ever finished.
+        StaleIndexError: It was dropped a moment ago.
+    """
+    manifest = catalog.manifest()
+    number = manifest.number
+    generation = PostgresGeneration(manifest)
+    held = catalog.encoders()
+    rows = catalog.session.rows("SELECT name, place, projection FROM spaces WHERE generation=%s", (number,))
+    stored = {name: (place, content) for name, place, content in rows}
+    columns = catalog.session.rows("SELECT space, relation, col, reducer FROM maps WHERE generation=%s", (number,))
+    for name, record in manifest.spaces.items():
+        if name not in stored:
+            raise StaleIndexError(f"generation {number} of {catalog.place} was replaced a moment ago; ask again")
+        place, content = stored[name]
+        maps = {
+            relation: ColumnMap.of_bytes(column, reducer, record.dim, bool(record.learned))
+            for space, relation, column, reducer in columns
+            if space == name
+        }
+        cards = [held[encoder].card for encoder in record.encoders]
+        own: tuple[Any, ...] = (
+            catalog,
+            name,
+            rows_table(number, place),
+            content,
+            maps,
+            cards[0].modality,
+            record,
+            cards,
+        )
+        if record.learned:
+            generation.learned[record.learned] = PostgresLearnedSpace(*own)
+        else:
+            generation.spaces[name] = PostgresSpace(*own)
+    return generation
