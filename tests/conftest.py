@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -468,3 +469,88 @@ def serve_for_long() -> Iterator[Callable[[Any], Any]]:
 
 
 # ---- End of servers ---------------------------------------------------------------------------------
+
+
+# ---- Browsers ---------------------------------------------------------------------------------------
+
+PATIENCE = 120_000
+"""Milliseconds until something is taken not to happen, on a machine that does much else."""
+
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@dataclass
+class Visit:
+    """A page in a fresh profile, with what went wrong on it.
+
+    Attributes:
+        home: Beginning of every address that it may ask for.
+        complaints: Errors, violations of the policy, dialogs, and requests to anywhere else.
+        expected: What a test takes for no complaint, as a regular expression.
+    """
+
+    page: Any
+    home: str
+    complaints: list[str] = field(default_factory=list)
+    expected: str = "never"
+
+    def open(self, address: str = "#/") -> Any:
+        """Go there."""
+        self.page.goto(f"{self.home}/{address}")
+        return self.page
+
+    def listen(self) -> None:
+        """Note what the page complains of."""
+        page = self.page
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on(
+            "console", lambda told: self.complaints.append(told.text) if told.type in ("error", "warning") else None
+        )
+        page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", self._check)
+
+    def _check(self, request: Any) -> None:
+        if not request.url.startswith((self.home, "blob:", "data:")):
+            self.complaints.append(f"outside request: {request.url}")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests of a file."""
+    driving = pytest.importorskip("playwright.sync_api", reason="the extra [test] brings playwright")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium on the path (Debian: apt-get install chromium)")
+    driving.expect.set_options(timeout=PATIENCE)
+    with driving.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, headless=True, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visiting(chromium: Any) -> Iterator[Callable[..., Visit]]:
+    """Open pages: ``visiting(home, **options of a context)``; the test fails when one complained of anything that it
+    did not expect, or when markup of a title set ``window.ran``."""
+    visits: list[Visit] = []
+
+    def start(home: str, **options: Any) -> Visit:
+        context = chromium.new_context(reduced_motion="reduce", **options)
+        visits.append(Visit(context.new_page(), home))
+        visits[-1].listen()
+        return visits[-1]
+
+    yield start
+    ran = [visit.page.evaluate("window.ran") for visit in visits]
+    for visit in visits:
+        visit.page.context.close()
+    assert ran == [None] * len(visits), "markup of a title ran"
+    for visit in visits:
+        assert [told for told in visit.complaints if not re.search(visit.expected, told)] == []
+
+
+# ---- End of browsers --------------------------------------------------------------------------------

@@ -225,6 +225,27 @@ def test_a_catalog_that_was_not_built_yet_is_told(tmp_path, serve):
     told = api.get("/health")
     assert (told.status_code, told.json()["error"]["type"]) == (503, "NotBuiltError")
     assert api.get("/api/items").json()["total"] == 0
+    info = api.get("/api/info").json()
+    assert (info["items"], info["generation"]) == (0, 0)
+    assert info["state"] == "new.simkin holds no items yet; fill it with: simkin index SOURCE --catalog new.simkin"
+    assert not any(relation["modalities"] for relation in api.get("/api/relations").json())
+
+
+def test_items_that_nothing_is_built_of_yet_are_listed_with_what_to_run(make_catalog, serve):
+    """Questions are refused until then."""
+    made = make_catalog()
+    made.fill(40)
+    api = serve(Settings(made.folder))
+    info = api.get("/api/info").json()
+    assert (info["items"], info["generation"], info["categories"] != []) == (40, 0, True)
+    assert info["state"].endswith(f"build one with: simkin index --rebuild --catalog {made.folder.name}")
+    assert str(made.folder) not in info["state"]
+    assert not any(relation["modalities"] for relation in api.get("/api/relations").json())
+    assert api.get("/api/recommend", params={"id": "item-0-00007"}).status_code == 503
+    made.build()
+    info = api.get("/api/info").json()
+    assert (info["generation"], info["state"]) == (1, "current")
+    assert any(relation["modalities"] for relation in api.get("/api/relations").json())
 
 
 def test_too_many_questions_are_sent_away_for_a_moment(made, serve):

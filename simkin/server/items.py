@@ -8,10 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 import simkin
 from index.encoders import ENCODERS, card_of
+from index.errors import NotBuiltError, StaleIndexError
 from index.listing import Listed
 from index.live import LiveCatalog
 from index.types import EncoderCard
 from simkin.server.bodies import ItemShape, ItemsShape
+from simkin.server.errors import told
 from simkin.server.json import json_bytes
 from simkin.server.service import json_text, service
 from simkin.server.shapes import item_json, items_json, relations_json
@@ -21,7 +23,11 @@ router = APIRouter(tags=["catalog"])
 
 @router.get("/api/info", summary="What the catalog holds")
 async def info(request: Request) -> Response:
-    """Figures of the catalog, and the names that questions may use."""
+    """Figures of the catalog, and the names that questions may use.
+
+    Where nothing is built, or what is built does not fit the catalog, `generation` is 0 and `state` says what to run;
+    else `state` is `current`.
+    """
     here = service(request)
 
     def find(live: LiveCatalog) -> bytes:
@@ -29,12 +35,17 @@ async def info(request: Request) -> Response:
         contents = here.listings.contents(catalog)
         cards = [held.card for held in catalog.encoders().values()]
         modalities = ("image", "audio")
+        generation, state = _built(live)
+        if not contents.items:
+            folder = catalog.folder.name
+            state = f"{folder} holds no items yet; fill it with: simkin index SOURCE --catalog {folder}"
         return json_bytes(
             {
                 "name": catalog.folder.absolute().name.removesuffix(".simkin"),
                 "items": contents.items,
                 "modalities": {modality: contents.modalities.get(modality, 0) for modality in modalities},
-                "generation": live.recommender.generation.manifest.number,
+                "generation": generation,
+                "state": state,
                 "categories": [{"name": name, "count": count} for name, count in contents.categories],
                 "attributes": contents.attributes,
                 "write": here.settings.write,
@@ -79,7 +90,8 @@ async def item(request: Request, id: str) -> Response:
 
 @router.get("/api/relations", summary="Questions that can be asked")
 async def relations(request: Request) -> Response:
-    """Each relation with its weights, its rule, and the recall it was measured at in each modality."""
+    """Each relation with its weights, its rule, and the recall it was measured at in each modality; no modality
+    where nothing is built yet."""
     return json_text(await service(request).questions.ask(lambda live: json_bytes(relations_json(live.recommender))))
 
 
@@ -93,6 +105,14 @@ async def encoders(request: Request) -> Response:
         return json_bytes([_card_json(name, card, name in held) for name, card in (*held.items(), *others.items())])
 
     return json_text(await service(request).questions.ask(find))
+
+
+def _built(live: LiveCatalog) -> tuple[int, str]:
+    """The generation in use, 0 for none, and ``current`` or what to run."""
+    try:
+        return live.recommender.generation.manifest.number, "current"
+    except (NotBuiltError, StaleIndexError) as error:
+        return 0, told(error, live.folder)["message"]
 
 
 def _card_json(name: str, card: EncoderCard, used: bool) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Any
 from index.answers import Answer
 from index.catalog import Catalog
 from index.engine.rows import Space
+from index.errors import NotBuiltError, StaleIndexError
 from index.items import Item
 from index.recommender import Recommender
 from index.relations import Relation
@@ -58,8 +59,11 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def relations_json(recommender: Recommender) -> list[dict[str, Any]]:
-    """Every relation that can be asked of a catalog."""
-    spaces = recommender.generation.every_space()
+    """Every relation of a catalog, with the modalities in which it can be asked: none before anything is built."""
+    try:
+        spaces = recommender.generation.every_space()
+    except (NotBuiltError, StaleIndexError):
+        spaces = []
     return [
         {
             "name": relation.name,

@@ -10,7 +10,7 @@ import { kindOf, legend } from "./facets.js";
 import { having, params, parse } from "./question.js";
 import { questionPanel } from "./questionpanel.js";
 import { go, rename } from "./router.js";
-import { empty, waiting } from "./states.js";
+import { empty, waiting, withCommand } from "./states.js";
 import { find, modalityOf } from "./uploads.js";
 
 /** @typedef {import("./question.js").Question} Question */
@@ -42,7 +42,13 @@ export async function open(root, given) {
   );
   waits.remove();
   root.append(h("div", { class: "ask" }, side, h("div", { class: "answer-side" }, legend(kinds), answers)));
-  if (!columns.length) answers.append(empty("Nothing to ask", h("p", {}, "No relation applies to this kind of item.")));
+  if (!columns.length) {
+    answers.append(
+      known.state === "current"
+        ? empty("Nothing to ask", h("p", {}, "No relation applies to this kind of item."))
+        : empty("Nothing can be asked yet", ...withCommand(known.state)),
+    );
+  }
 
   const view = {
     title: file ? file.name : leads[0].title,
@@ -75,9 +81,11 @@ export async function open(root, given) {
   }
 
   async function ask() {
+    answers.setAttribute("aria-busy", "true");
     const found = await Promise.all(columns.map((column) => column.ask(asked, file ?? null)));
-    if (found.some((hits) => hits === null)) return;
+    if (found.some((hits) => hits === null)) return; // a newer question is on its way
     fold(columns, /** @type {import("./api.js").Hit[][]} */ (found));
+    answers.removeAttribute("aria-busy");
     announce("Answers renewed");
   }
 

@@ -11,12 +11,12 @@ import { icon } from "./icons.js";
 import { toggle } from "./liststore.js";
 import { Pages } from "./pages.js";
 import { rename } from "./router.js";
-import { empty, failed, waiting } from "./states.js";
+import { empty, failed, waiting, withCommand } from "./states.js";
 import * as tray from "./tray.js";
 
 /** @typedef {import("./filters.js").Filters} Filters */
 
-/** Milliseconds between looks at whether an empty catalog has been filled. */
+/** Milliseconds between looks at whether an empty catalog has been filled, or built. */
 const FILLED = 3000;
 
 /** The last pages seen, so that going back shows them at once. @type {{key: string, pages: Pages, active: number} | null} */
@@ -42,10 +42,12 @@ export function open(root, given) {
     "Open anything to see what could replace it, what goes with it or what sounds like it. ",
     h("span", {}, "Drop a picture or a song here to ask about it."),
   );
+  const notice = h("div", { class: "notice", role: "status", hidden: true });
   const tools = h("div", { class: "grid-tools" }, total, chips, sort);
   root.append(
     h("h1", { class: "visually-hidden" }, "All items"),
     lead,
+    notice,
     h("div", { class: "browse" }, side, h("section", { "aria-label": "Items" }, tools, state, grid.element)),
   );
   grid.attach();
@@ -62,12 +64,22 @@ export function open(root, given) {
   load();
   info().then(
     (known) => {
+      if (!known.items) {
+        side.remove();
+        return;
+      }
+      if (known.state !== "current") {
+        notice.replaceChildren(h("h2", {}, "Nothing can be asked yet"), ...withCommand(known.state));
+        notice.hidden = false;
+        lead.hidden = true;
+        lookAgain();
+      }
       panel = filterPanel(known, () => filters, change);
       side.append(panel.element);
       panel.paint();
       sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
       sort.value = filters.sort;
-      sort.hidden = known.items === 0;
+      sort.hidden = false;
     },
     () => side.remove(),
   );
@@ -126,22 +138,28 @@ export function open(root, given) {
       state.replaceChildren(empty("Nothing passes", h("p", {}, "No item fits this search and these filters."), button));
       return;
     }
-    const command = `simkin index YOUR_FILES/ --catalog ${known ? `${known.name}.simkin` : "THIS_CATALOG"}`;
+    const command = known?.state.split("with: ")[1] ?? "simkin index SOURCE --catalog THIS_CATALOG";
+    lead.hidden = tools.hidden = true;
     state.replaceChildren(
       empty(
         "This catalog is empty",
         h("p", {}, "Fill it with a folder or a table of pictures or songs; they show up here by themselves."),
-        h("pre", {}, h("code", {}, command)),
+        h("pre", {}, h("code", {}, command.replace("SOURCE", "YOUR_FILES/"))),
       ),
     );
+    lookAgain();
+  }
+
+  function lookAgain() {
     clearTimeout(watch);
     watch = window.setTimeout(look, FILLED);
   }
 
+  /** Show what has come in, or can be asked, since. */
   async function look() {
-    const found = await get("api/items", { limit: 1 }).catch(() => ({ total: 0 }));
-    if (found.total) location.reload();
-    else watch = window.setTimeout(look, FILLED);
+    const now = await get("api/info").catch(() => null);
+    if (now?.items && now.state === "current") location.reload();
+    else lookAgain();
   }
 
   function paintChips() {

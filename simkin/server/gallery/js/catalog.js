@@ -3,8 +3,9 @@
 import { get } from "./api.js";
 
 /**
- * @typedef {{name: string, items: number, modalities: Record<string, number>, generation: number,
+ * @typedef {{name: string, items: number, modalities: Record<string, number>, generation: number, state: string,
  *   categories: {name: string, count: number}[], attributes: string[], facets: Record<string, string[]>}} Info
+ *   `state` is "current", or says what to run before questions can be answered.
  */
 
 /** @type {Map<string, Promise<unknown>>} */

@@ -2,11 +2,11 @@
 
 import { get, isAborted } from "./api.js";
 import { itemHref, picture } from "./card.js";
-import { heading, relations } from "./catalog.js";
+import { heading, info, relations } from "./catalog.js";
 import { count, debounced, h, percent } from "./dom.js";
 import { MapCanvas } from "./mapcanvas.js";
 import { rename } from "./router.js";
-import { empty, failed } from "./states.js";
+import { empty, failed, withCommand } from "./states.js";
 
 /** @param {HTMLElement} root @param {URLSearchParams} params */
 export async function open(root, params) {
@@ -14,7 +14,7 @@ export async function open(root, params) {
   if (!known.length) {
     root.append(
       h("h1", { class: "visually-hidden" }, "Map"),
-      empty("Nothing to map yet", h("p", {}, "Index pictures or songs first.")),
+      empty("Nothing to map yet", ...withCommand((await info()).state)),
     );
     return { title: "Map" };
   }

@@ -10,12 +10,15 @@ export class Pair {
     this.b = new Audio();
     this.fade = 0;
     this.timer = 0;
+    this.turn = 0;
+    /** What follows the seconds that are heard now. @type {(() => void) | null} */
+    this.next = null;
     /** @type {string | null} */
     this.error = null;
     for (const sound of [this.a, this.b]) {
       sound.preload = "metadata";
       for (const name of ["timeupdate", "play", "pause", "durationchange"]) sound.addEventListener(name, onChange);
-      sound.addEventListener("ended", () => this.pause());
+      sound.addEventListener("ended", () => this.#onEnd(sound));
       sound.addEventListener("error", () => {
         if (!sound.getAttribute("src")) return;
         this.error = "This browser cannot play this file.";
@@ -75,6 +78,8 @@ export class Pair {
   switch() {
     this.stopTimer();
     this.setFade(this.fade < 0.5 ? 1 : 0);
+    const heard = this.fade < 0.5 ? this.a : this.b;
+    if (heard.ended && !this.paused) heard.play().catch(() => {}); // from its beginning
   }
 
   /**
@@ -86,17 +91,39 @@ export class Pair {
     this.setFade(0);
     this.a.currentTime = moment.a;
     this.b.currentTime = moment.b;
+    const turn = this.turn;
     await this.play();
+    if (turn !== this.turn) return; // another moment was chosen meanwhile
     const length = 1000 * Math.max(1.5, moment.seconds);
-    this.timer = window.setTimeout(() => {
+    this.#after(length, () => {
       this.b.currentTime = moment.b;
       this.setFade(1);
-      this.timer = window.setTimeout(() => this.pause(), length);
-    }, length);
+      if (this.b.paused) this.b.play().catch(() => {});
+      this.#after(length, () => this.pause());
+    });
+  }
+
+  /** @param {number} milliseconds @param {() => void} next Comes then, or when what is heard ends before. */
+  #after(milliseconds, next) {
+    this.next = () => {
+      this.stopTimer();
+      next();
+    };
+    this.timer = window.setTimeout(this.next, milliseconds);
   }
 
   stopTimer() {
     clearTimeout(this.timer);
+    this.next = null;
+    this.turn++;
+  }
+
+  /** @param {HTMLAudioElement} sound The one that is not heard may end without ending the other. */
+  #onEnd(sound) {
+    const heard = this.fade < 0.5 ? this.a : this.b;
+    if (sound !== heard && !heard.ended) return this.onChange();
+    if (this.next) this.next();
+    else this.pause();
   }
 
   unload() {

@@ -9,6 +9,14 @@ import { h } from "./dom.js";
  */
 export const empty = (title, ...more) => h("div", { class: "state" }, h("h2", {}, title), ...more);
 
+/** @param {string} message @returns {HTMLElement[]} A sentence, and the command that it names as one to copy. */
+export function withCommand(message) {
+  const [told, command] = message.split(/with: (?=simkin )/);
+  if (!command) return [h("p", {}, message)];
+  const sentence = told.replace(/[;:,][^;:,]*$/, "");
+  return [h("p", {}, `${sentence}. To go on, run:`), h("pre", {}, h("code", {}, command))];
+}
+
 /**
  * @param {Error} error
  * @param {() => void} [again] Offers to try again.
@@ -19,7 +27,7 @@ export function failed(error, again) {
     "div",
     { class: "state state-error", role: "alert" },
     h("h2", {}, "That did not work"),
-    h("p", {}, error.message),
+    ...withCommand(error.message),
     again && h("button", { type: "button", class: "button", onclick: again }, "Try again"),
   );
 }
