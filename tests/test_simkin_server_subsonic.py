@@ -115,6 +115,35 @@ def test_a_path_begins_and_ends_with_its_songs(ask: Callable[..., dict[str, Any]
     assert 2 <= len(ask("findSonicPath", **ends)["sonicMatch"]) <= 12
 
 
+@pytest.mark.parametrize("end", [0, 3, 6, 9, 11])
+def test_a_path_keeps_artists_apart(ask: Callable[..., dict[str, Any]], end: int) -> None:
+    """Three others come between two songs of one, ends of the same artist and the clients' large counts included."""
+    found = ask("findSonicPath", startSongId="album/s 1", endSongId=f"album/s {end}", count=9999)["sonicMatch"]
+    artists = [one["entry"]["artist"] for one in found]
+    assert (found[0]["entry"]["id"], found[-1]["entry"]["id"]) == ("album/s 1", f"album/s {end}")
+    assert len(artists) > 4
+    assert all(len(set(artists[at : at + 4])) == len(artists[at : at + 4]) for at in range(len(artists)))
+
+
+def test_a_path_comes_by_a_recording_once(song: Callable[..., Path], tmp_path: Path) -> None:
+    """Of versions that sound and last alike one at most is on the way, and none that repeats an end."""
+    lines = ["id,path,title,artist,duration"]
+    for number in range(10):
+        song(tmp_path / f"{number}.wav", number, seconds=2.0)
+        lines += [f"{number}{letter},{number}.wav,Song {number},Artist {number}{letter},2" for letter in "ab"]
+    (tmp_path / "songs.csv").write_text("\n".join(lines))
+    with Catalog.create(tmp_path / "c.simkin") as catalog:
+        index.ingesting.ingest.ingest(catalog, [tmp_path / "songs.csv"], IndexOptions(workers=1), lambda _: None)
+    with TestClient(create_app(Settings(tmp_path / "c.simkin"))) as client:
+        asked = {"f": "json", "u": "me", "startSongId": "0a", "endSongId": "9b", "count": 20}
+        found = client.get("/rest/findSonicPath", params=asked).json()["subsonic-response"]["sonicMatch"]
+    ids = [one["entry"]["id"] for one in found]
+    assert (ids[0], ids[-1]) == ("0a", "9b")
+    recordings = [item_id[0] for item_id in ids]
+    assert len(recordings) > 4
+    assert len(set(recordings)) == len(recordings)
+
+
 def test_a_song_is_told_with_its_tags_and_not_with_its_place(
     ask: Callable[..., dict[str, Any]], client: TestClient, folder: Path
 ) -> None:

@@ -9,7 +9,6 @@ from enum import IntEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import FileResponse
 
 from index.errors import MediaError
 from index.items import Medium
@@ -17,6 +16,7 @@ from index.live import LiveCatalog
 from index.thumbnails import thumbnail as draw
 from simkin.server.errors import Refusal
 from simkin.server.guard import MEDIA_POLICY
+from simkin.server.seekable import SeekableFile
 from simkin.server.service import service
 
 router = APIRouter(tags=["media"])
@@ -109,7 +109,7 @@ async def thumbnail(
 @router.get(
     "/api/media",
     summary="A file of an item",
-    response_class=FileResponse,
+    response_class=SeekableFile,
     responses={200: {"content": {"image/*": {}, "audio/*": {}}}, 206: {}, 416: {"description": "Beyond the end."}},
 )
 async def media(request: Request, id: str, position: Annotated[int, Query(ge=0)] = 0) -> Response:
@@ -123,7 +123,7 @@ async def media(request: Request, id: str, position: Annotated[int, Query(ge=0)]
     medium, status = await here.questions.ask(find)
     kind = TYPES[medium.modality].get(medium.path.suffix.lower(), "application/octet-stream")
     headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": MEDIA_POLICY}
-    return FileResponse(medium.path, headers=headers, media_type=kind, stat_result=status)
+    return SeekableFile(medium.path, headers=headers, media_type=kind, stat_result=status)
 
 
 def _status(medium: Medium) -> os.stat_result:

@@ -7,24 +7,27 @@ with an ``entry`` and a ``similarity`` from 0 to 1. Ids of songs are ids of item
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
 
 from index.answers import Query
-from index.errors import InputError, MediaError, SimkinError, UnknownNameError
+from index.errors import MediaError, SimkinError, UnknownNameError
 from index.items import Item, Medium
 from index.listing import Listed
-from index.lists.paths import MOST, find_path, scores_from
+from index.lists.paths import scores_from
+from index.lists.playlist import MOST, make_playlist
 from index.live import LiveCatalog
 from index.thumbnails import thumbnail
 from simkin.server.errors import told
 from simkin.server.guard import MEDIA_POLICY
 from simkin.server.media import TYPES
+from simkin.server.seekable import SeekableFile
 from simkin.server.service import Service, service
 from simkin.server.subsonic_envelope import (
     CLIENT_OLD,
@@ -113,21 +116,16 @@ async def similar_songs_2(given: Given, here: Service) -> dict[str, Any]:
 
 
 async def sonic_path(given: Given, here: Service) -> dict[str, Any]:
-    """Songs that lead from one to another in small steps; at most ``count``, both ends among them."""
+    """Songs that lead from one to another in small steps; at most ``count``, both ends among them, made as playlists
+    are: no artist again within three songs, no version of a recording twice."""
     start, end = _needed(given, "startSongId"), _needed(given, "endSongId")
-    count = _number(given, "count", 25, 2, MOST + 2)
+    count = _number(given, "count", 25, 2, MOST)
 
     def find(live: LiveCatalog) -> list[dict[str, Any]]:
         _song(live, start)
         _song(live, end)
-        between = min(count - 2, max(0, here.listings.page(live.catalog, Listed(modality="audio"), 0, 1).total - 2))
-        try:
-            path = find_path(live.recommender, start, end, RELATION, between)
-        except InputError:  # near-duplicates leave fewer songs: as many as it takes, if these are not too many
-            path = find_path(live.recommender, start, end, RELATION)
-            if len(path.steps) > count:
-                raise
-        ids = [step.item_id for step in path.steps]
+        found = make_playlist(live.recommender, [start], mode="path", to=end, relation=RELATION, length=count)
+        ids = [track.item.item_id for track in found.tracks]
         scores = scores_from(live.recommender, start, ids, RELATION)
         return _matches(live, list(zip(ids, scores, strict=True)))
 
@@ -138,16 +136,20 @@ async def stream(given: Given, here: Service) -> Response:
     """The sound file as it is, seekable; nothing is transcoded."""
     name = _needed(given, "id")
 
-    def find(live: LiveCatalog) -> Medium:
+    def find(live: LiveCatalog) -> tuple[Medium, os.stat_result]:
         medium = _sound(_song(live, name))
-        if not medium.path.is_file():
+        try:
+            status = medium.path.stat()
+        except OSError:
+            status = None
+        if status is None or not stat.S_ISREG(status.st_mode):
             raise SubsonicError(NOT_FOUND, "the file of this song cannot be read")
-        return medium
+        return medium, status
 
-    medium = await here.questions.ask(find)
+    medium, status = await here.questions.ask(find)
     kind = TYPES["audio"].get(medium.path.suffix.lower(), "application/octet-stream")
     headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": MEDIA_POLICY}
-    return FileResponse(medium.path, headers=headers, media_type=kind)
+    return SeekableFile(medium.path, headers=headers, media_type=kind, stat_result=status)
 
 
 async def cover_art(given: Given, here: Service) -> Response:
