@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from index.errors import LockedError, StorageError
 
 
@@ -29,6 +27,8 @@ def writer_lock(catalog: Path) -> Iterator[None]:
         LockedError: Another process holds it; the message says which, since when.
         StorageError: The lock file cannot be written.
     """
+    from filelock import FileLock, Timeout  # which readers do without
+
     lock = FileLock(catalog / "writer.lock", timeout=0)
     holder = catalog / "writer.json"
     try:

@@ -275,7 +275,8 @@ class Recommender:
         if question.categories is not None:
             inside = np.array([name in question.categories for name in space.record.categories], bool)
             allowed = inside if relation.rule == "same category" else ~inside
-        restriction = Restriction(allowed, self._mask(query.where, space.name), np.unique(rows[rows >= 0]))
+        excluded = np.asarray(sorted({row for row in rows.tolist() if row >= 0}), np.int64)
+        restriction = Restriction(allowed, self._mask(query.where, space.name), excluded)
         found = self._searcher(space, relation).search(question.vector, count, restriction)
         keys, products, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
         if len(delta.keys):

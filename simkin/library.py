@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from index.catalog import Catalog
-from index.ingesting.ingest import IndexOptions, IndexReport, Progress, ingest
 
 if TYPE_CHECKING:
+    from index.ingesting.ingest import IndexOptions, IndexReport, Progress
     from index.recommender import Recommender
 
 
@@ -30,6 +30,8 @@ def index(
     Raises:
         SimkinError: See ``index.ingesting.ingest.ingest``.
     """
+    from index.ingesting.ingest import IndexOptions, ingest
+
     with Catalog.create(catalog) as opened:
         return ingest(opened, [Path(source) for source in sources], options or IndexOptions(), on_progress)
 

@@ -95,6 +95,15 @@ def test_help_loads_no_numpy() -> None:
     assert "numpy" not in loaded_by("from simkin.cli import main; main(['--help'], standalone_mode=False)")
 
 
+def test_asking_loads_nothing_of_indexing_or_explaining() -> None:
+    """A question by id pays for what answers it alone."""
+    code = "import simkin.cli.query, simkin.cli.printing, sys; simkin.Recommender, simkin.open; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "index.recommender" in loaded
+    assert not loaded & {"index.ingesting.ingest", "index.explaining.explainer", "filelock", "numpy.ma"}
+
+
 def test_exports_are_what_they_say() -> None:
     """Every exported name exists, once, and nothing else is offered."""
     assert sorted(simkin.__all__) == list(simkin.__all__)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from index.answers import Answer, Hit
-from index.explaining.wording import clock
 from index.types import Attribute
 
 if TYPE_CHECKING:
@@ -81,6 +80,8 @@ def _about(hit: Hit) -> str:
 
 def explanation_text(found: Explanation) -> str:
     """One explanation as lines for a person."""
+    from index.explaining.wording import clock  # which loads what explains; answers are printed without
+
     lines = [f"{found.a} · {found.b} · {found.relation} · {found.score:.3f}", f"  {found.sentence}"]
     lines += [f"  {line}" for line in found.words]
     width = max((len(name) for name in found.facets), default=0)
