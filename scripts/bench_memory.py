@@ -11,7 +11,6 @@ from /proc every 0.1 s. Linux only.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from process_figures import Watch
 
 
 def make_folder(folder: Path, count: int, side: int) -> None:
@@ -38,29 +38,6 @@ def make_folder(folder: Path, count: int, side: int) -> None:
         place.mkdir(parents=True, exist_ok=True)
         tail = number.to_bytes(4, "little")  # after the end of the picture: other bytes, the same pixels
         (place / f"{number:06d}.jpg").write_bytes(drawings[number % 500] + tail)
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for at in found:
-        for task in Path(f"/proc/{at}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue
-    return found
-
-
-def resident(pid: int) -> int:
-    """Proportional set size of one process, bytes; 0 when it is gone."""
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0
 
 
 def measure(verb: str, count: int, side: int) -> dict[str, object]:
@@ -83,19 +60,17 @@ def measure(verb: str, count: int, side: int) -> dict[str, object]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        peak = 0
-        while run.poll() is None:
-            with contextlib.suppress(OSError):
-                peak = max(peak, sum(map(resident, family(run.pid))))
-            time.sleep(0.1)
+        watch = Watch(run, 0.1)
+        out, _ = run.communicate()
         seconds = time.monotonic() - started
-        assert run.stdout is not None
-        report = json.loads(run.stdout.read())
+        samples = [sample.memory.total / 1e6 for sample in watch.end()]
+        report = json.loads(out)
     return {
         "verb": verb,
         "pictures": count,
         "described": report["items" if verb == "index" else "files"],
-        "peak_mb": round(peak / 1e6, 1),
+        "peak_mb": round(max(samples), 1),
+        "mb_at_quarters": [round(samples[part * (len(samples) - 1) // 4], 1) for part in range(5)],
         "seconds": round(seconds, 1),
         "per_second": round(count / seconds, 1),
     }

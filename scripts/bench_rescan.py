@@ -49,7 +49,7 @@ print(walk(sys.argv[1]))
 
 
 def main() -> None:
-    """Make files and catalog, time both programs, print."""
+    """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=5)
@@ -58,26 +58,33 @@ def main() -> None:
     options = parser.parse_args()
     files, runs = (10_000, 3) if options.quick else (options.files, options.runs)
     with tempfile.TemporaryDirectory(prefix="rescan-") as name:
-        folder, catalog = Path(name) / "pictures", Path(name) / "catalog.simkin"
-        make_files(folder, files)
-        make_catalog(catalog, folder)
-        walks, rescans = [], []
-        for _ in range(runs):
-            walks.append(timed([sys.executable, "-c", WALK, str(folder)], lambda out: int(out) == files))
-            rescans.append(
-                timed(
-                    [sys.executable, "-m", "simkin", "index", "--json", "--catalog", str(catalog)],
-                    lambda out: json.loads(out)["unchanged"] == files,
-                )
-            )
-    walk, rescan = statistics.median(walks), statistics.median(rescans)
-    result = {"files": files, "runs": runs, "walk_s": walk, "rescan_s": rescan, "ratio": rescan / walk}
+        result = measure(Path(name), files, runs)
     if options.json:
-        print(json.dumps({name: round(value, 4) for name, value in result.items()}))
+        print(json.dumps(result))
     else:
         print(f"{files} unchanged files, medians of {runs} runs of whole processes")
-        print(f"bare walk     {walk:.3f} s")
-        print(f"simkin index  {rescan:.3f} s   {rescan / walk:.2f} × the walk")
+        print(f"bare walk     {result['walk_s']:.3f} s")
+        print(f"simkin index  {result['rescan_s']:.3f} s   {result['ratio']:.2f} × the walk")
+
+
+def measure(scratch: Path, files: int, runs: int) -> dict[str, float]:
+    """Make files and catalog below a folder, and let both programs take turns."""
+    folder, catalog = scratch / "pictures", scratch / "catalog.simkin"
+    make_files(folder, files)
+    make_catalog(catalog, folder)
+    walks, rescans = [], []
+    for _ in range(runs):
+        walks.append(timed([sys.executable, "-c", WALK, str(folder)], lambda out: int(out) == files))
+        rescans.append(
+            timed(
+                [sys.executable, "-m", "simkin", "index", "--json", "--catalog", str(catalog)],
+                lambda out: json.loads(out)["unchanged"] == files,
+            )
+        )
+    walk, rescan = statistics.median(walks), statistics.median(rescans)
+    ratio = statistics.median(theirs / own for own, theirs in zip(walks, rescans, strict=True))
+    result = {"files": files, "runs": runs, "walk_s": walk, "rescan_s": rescan, "ratio": ratio}
+    return {name: round(value, 4) for name, value in result.items()}
 
 
 def make_files(folder: Path, files: int) -> None:
