@@ -49,6 +49,8 @@ class FfmpegSource:
             if not streams:
                 raise UnreadableError("FFmpeg finds no sound in it")
             self._stream = streams[0]
+            if self._stream.codec_context is None:  # then it has no rate either, not even none
+                raise UnreadableError("FFmpeg has no decoder for its sound")
             if not 0 < (self._stream.rate or 0) <= MAX_RATE:
                 raise UnreadableError("FFmpeg finds no possible sample rate in it")
             self._rate = int(self._stream.rate)

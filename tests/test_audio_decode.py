@@ -224,6 +224,18 @@ def test_a_little_damage_inside_an_mp3_is_passed_over_in_silence(
     assert capfd.readouterr().err == ""
 
 
+def test_a_sound_that_nobody_can_decode_fails_at_decoding(tmp_path: Path) -> None:
+    """A WAV file of a kind that no decoder knows: FFmpeg then has a stream without a codec, or a rate."""
+    path = tmp_path / "strange.wav"
+    soundfile.write(path, np.sin(np.arange(22_050) * 0.1), 22_050)
+    content = bytearray(path.read_bytes())
+    content[20:22] = b"\x34\x12"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="no decoder for its sound") as caught:
+        read_windows(path, 22_050, plan_windows)
+    assert caught.value.stage == "decode"
+
+
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     write_av(tmp_path / "song.aac", music(2.0), "aac")
     path = tmp_path / "list.m3u8"
