@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from index.types import EncoderCard
 
 CARD_KEY = "simkin.card"
 """Metadata key under which a file exported here carries its card and the names of its outputs."""
+
+PROVIDER = "SIMKIN_PROVIDER"
+"""Environment variable that says what networks run on: ``cpu``, unless it says ``cuda``."""
 
 SIDECAR = ".json"
 """A file exported elsewhere may have the same content beside it, in ``model.onnx.json``."""
@@ -43,8 +48,9 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         self.path = path
+        providers = _providers(onnxruntime.get_available_providers())
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen classes without a common root
             raise InputError(_why_not(path, str(error))) from None
         nodes = self._session.get_inputs()
@@ -117,6 +123,33 @@ class OnnxModel:
         except (OSError, ValueError) as error:
             raise InputError(f"{sidecar if not text else self.path}: its card is not JSON: {error}") from None
         return content
+
+
+@contextmanager
+def running_on(provider: str) -> Iterator[None]:
+    """Have processes that are started by the body run networks on ``"cpu"`` or ``"cuda"``."""
+    before = os.environ.get(PROVIDER)
+    os.environ[PROVIDER] = provider
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PROVIDER]
+        else:
+            os.environ[PROVIDER] = before
+
+
+def _providers(available: Sequence[str]) -> list[str]:
+    """What a session runs on, as ``SIMKIN_PROVIDER`` says: ``cpu``, or ``cuda`` with the CPU for what that lacks."""
+    asked = os.environ.get(PROVIDER, "cpu")
+    if asked not in ("cpu", "cuda"):
+        raise InputError(f"{PROVIDER} is {asked!r}; expected cpu or cuda")
+    if asked == "cuda" and "CUDAExecutionProvider" not in available:
+        raise InputError(
+            f"this onnxruntime runs on {', '.join(available)}, not on CUDA; install the other one: "
+            "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+        )
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if asked == "cuda" else ["CPUExecutionProvider"]
 
 
 _TAKEN: dict[str, type[np.floating[Any]]] = {

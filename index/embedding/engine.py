@@ -56,9 +56,11 @@ class Engine(Protocol):
 
     Attributes:
         workers: Processes that describe files at the same time.
+        writers: Processes that write shards at the same time.
     """
 
     workers: int
+    writers: int
 
     def finish(
         self, missing: Missing, shards: Sequence[Shard], tell: Callable[[Tally], None]

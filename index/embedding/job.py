@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from index.embedding.engine import Engine, Tally
 from index.embedding.local import LocalEngine
 from index.embedding.missing import Missing
 from index.embedding.npy import write_npy
 from index.embedding.plan import JOB, Plan
+from index.embedding.rates import Rates, rates_of
 from index.embedding.shards import (
     MANIFEST,
+    PARTIAL,
     EncoderShards,
     Manifest,
     adopt_shard,
@@ -30,6 +33,9 @@ from index.embedding.sources import EXPECTED, Access, scan_source, settled
 from index.encoders import card_of, encoder_names
 from index.errors import InputError, MissingExtraError, StorageError
 from index.lock import writer_lock
+
+EngineName = Literal["local", "ray"]
+Provider = Literal["cpu", "cuda"]
 
 SHARD_SIZE = 5000
 """Files in a shard unless told otherwise."""
@@ -49,6 +55,9 @@ class EmbedOptions:
         retry_failed: Try every failed file again.
         access: How far sources may reach.
         npy: Write ``vectors.npy`` and ``metadata.parquet`` at the end, too.
+        engine: Who describes: processes of this machine, or a Ray cluster.
+        address: Of the cluster; see ``index.cluster``.
+        provider: What networks run on.
     """
 
     encoders: tuple[str, ...] = ()
@@ -57,6 +66,9 @@ class EmbedOptions:
     retry_failed: bool = False
     access: Access = field(default_factory=Access)
     npy: bool = False
+    engine: EngineName = "local"
+    address: str = ""
+    provider: Provider = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,7 @@ def embed(
     out: Path,
     options: EmbedOptions,
     on_progress: Callable[[str, int, int, int], None] = lambda _stage, _done, _total, _failed: None,
+    on_rates: Callable[[Rates], None] = lambda _rates: None,
 ) -> EmbedReport:
     """Describe everything that sources name, and write vectors as Parquet shards, one folder for each encoder.
 
@@ -102,6 +115,7 @@ def embed(
         sources: Folders, tables, tars, single files, and URLs of them.
         out: The output folder; made when it does not exist.
         on_progress: Told (stage, done, total, failed) now and then; counts are files.
+        on_rates: Told now and then how fast each stage is.
 
     Raises:
         InputError: A source holds nothing or is not allowed, or ``out`` holds vectors of another fingerprint.
@@ -118,9 +132,10 @@ def embed(
     with writer_lock(out):
         try:
             manifest = _settle(out, places, options)
-            with closing(Plan(out)) as plan, _Run(out, manifest, plan, options, on_progress) as run:
+            with closing(Plan(out)) as plan, _Run(out, manifest, plan, options) as run:
+                on_progress("scan", 0, 0, 0)
                 run.scan(places)
-                run.describe()
+                run.describe(on_progress, on_rates)
                 report = run.report()
             if options.npy:
                 for held in manifest.encoders.values():
@@ -165,7 +180,16 @@ def _settle(out: Path, places: Sequence[str], options: EmbedOptions) -> Manifest
                 f"{out} holds vectors of {name} with fingerprint {held.card.fingerprint}, now it has "
                 f"{card.fingerprint}: its numbers differ; name another --out"
             )
+        for partial in (out / held.folder).glob(f".shard-*{PARTIAL}"):  # what a killed run left
+            partial.unlink(missing_ok=True)
         held.shards = {n: s for n, s in held.shards.items() if sha256_of(out / held.folder / n) == s.sha256}
+    if manifest.provider != options.provider:
+        if any(held.shards for held in manifest.encoders.values()):
+            raise InputError(
+                f"{out} holds vectors made on {manifest.provider}, which differ from those of {options.provider} in "
+                f"their last bits; go on with --provider {manifest.provider}, or name another --out"
+            )
+        manifest.provider = options.provider
     manifest.sources += [place for place in places if place not in manifest.sources]
     return manifest
 
@@ -173,16 +197,8 @@ def _settle(out: Path, places: Sequence[str], options: EmbedOptions) -> Manifest
 class _Run:
     """One run over all shards: finds out what is missing, has an engine finish it, keeps the manifest."""
 
-    def __init__(
-        self,
-        out: Path,
-        manifest: Manifest,
-        plan: Plan,
-        options: EmbedOptions,
-        on_progress: Callable[[str, int, int, int], None],
-    ) -> None:
+    def __init__(self, out: Path, manifest: Manifest, plan: Plan, options: EmbedOptions) -> None:
         self._out, self._manifest, self._plan, self._options = out, manifest, plan, options
-        self._on_progress = on_progress
         self._spool = out / SPOOL
         self._missing = Missing(out, manifest, plan, options.retry_failed)
         self._unlisted: list[str] = []
@@ -198,7 +214,6 @@ class _Run:
 
     def scan(self, places: Sequence[str]) -> None:
         """Bring the plan in line with the sources."""
-        self._on_progress("scan", 0, 0, 0)
         for place in places:
             found, gone = self._plan.take_in(
                 place, scan_source(place, self._options.access, self._spool, self._unlisted.append)
@@ -233,15 +248,21 @@ class _Run:
                 if found:
                     held.shards[name] = found
 
-    def describe(self) -> None:
+    def describe(self, on_progress: Callable[[str, int, int, int], None], on_rates: Callable[[Rates], None]) -> None:
         """Have an engine finish every shard that lacks something."""
         shards = self._missing.shards()
+        if not shards:
+            return
         total = sum(shard.stop - shard.start for shard in shards)
-        engine: Engine = LocalEngine(self._spool, self._options.workers)
+        engine = self._engine()
+        started = time.monotonic()
 
         def tell(tally: Tally) -> None:
             self._described = tally.described
-            self._on_progress("describe", tally.done, total, tally.failed)
+            on_progress("describe", tally.done, total, tally.failed)
+            rates = rates_of(tally, time.monotonic() - started, engine.workers, engine.writers)
+            if rates:
+                on_rates(rates)
 
         for shard, files in engine.finish(self._missing, shards, tell):
             name = shard_name(shard.number)
@@ -253,6 +274,13 @@ class _Run:
                     held.shards[name] = file
             self._manifest.save(self._out)
             self._plan.written(shard)
+
+    def _engine(self) -> Engine:
+        if self._options.engine == "ray":
+            from index.embedding.ray_engine import RayEngine
+
+            return RayEngine(self._options.address, self._options.workers, self._options.provider)
+        return LocalEngine(self._spool, self._options.workers, self._options.provider)
 
     def report(self) -> EmbedReport:
         """What came of it; each file counts once, however many encoders described it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from index.embedding.finishing import finish_shard
 from index.embedding.missing import Missing, ShardWork
 from index.embedding.plan import Shard
 from index.ingesting.workers import describe_all
+from index.onnx_model import running_on
 
 
 @dataclass(slots=True)
@@ -28,11 +30,13 @@ class LocalEngine:
     Args:
         spool: A folder for copies of files that lie elsewhere.
         workers: Processes; 0 means one for each usable core.
+        provider: What networks run on: ``"cpu"`` or ``"cuda"``.
     """
 
-    def __init__(self, spool: Path, workers: int) -> None:
+    def __init__(self, spool: Path, workers: int, provider: str = "cpu") -> None:
         self.workers = workers or usable_cores()
-        self._spool = spool
+        self.writers = 1
+        self._spool, self._provider = spool, provider
 
     def finish(
         self, missing: Missing, shards: Sequence[Shard], tell: Callable[[Tally], None]
@@ -61,6 +65,8 @@ class LocalEngine:
             tally.done += 1
             tally.described += answer.opened
             tally.failed += bool(answer.described.stage)
+            tally.seconds["read"] += answer.fetched + answer.described.spent[0]
+            tally.seconds["describe"] += answer.described.spent[1]
             tell(tally)
             open_shard = opened.pop(answer.asked.file.file)
             open_shard.left -= 1
@@ -68,10 +74,13 @@ class LocalEngine:
                 write(open_shard.work)
 
         def write(work: ShardWork) -> None:
+            started = time.monotonic()
             ready.append(FinishedShard(work.shard, finish_shard(missing.out, work, missing.waiting(work))))
+            tally.seconds["write"] += time.monotonic() - started
 
         self.workers = max(1, min(self.workers, sum(shard.stop - shard.start for shard in shards)))
-        for _ in describe_files(asked(), lambda jobs: describe_all(jobs, self.workers), self._spool, keep):
-            while ready:
-                yield ready.popleft()
+        with running_on(self._provider):
+            for _ in describe_files(asked(), lambda jobs: describe_all(jobs, self.workers), self._spool, keep):
+                while ready:
+                    yield ready.popleft()
         yield from ready

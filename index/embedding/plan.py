@@ -117,17 +117,19 @@ class Plan:
 
     Args:
         out: The job's output folder.
+        read_only: For another process of that machine, which only looks things up.
 
     Raises:
         sqlite3.Error: The database is damaged, or the disk is full.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, read_only: bool = False) -> None:
         self.fresh = not (out / JOB).exists()
-        self._sql = sqlite3.connect(out / JOB)
-        self._sql.executescript(
-            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=FILE; {_SCHEMA}"
-        )
+        self._sql = sqlite3.connect(f"{(out / JOB).absolute().as_uri()}{'?mode=ro' if read_only else ''}", uri=True)
+        if not read_only:
+            self._sql.executescript(
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=FILE; {_SCHEMA}"
+            )
         self._waiting: list[tuple[int, str, bytes, str, str, str]] = []
         self._since = time.monotonic()
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,10 @@ from index.types import EncoderCard, Vectors
 MANIFEST = "manifest.json"
 FORMAT = "simkin-embed"
 VERSION = 1
+PARTIAL = ".part"
+"""How names of shards end that are being written: by their writer's name, for two hosts may have the same shard
+in hand, when one is taken for dead."""
+
 ROWS_AT_ONCE = 4096
 """Rows read at once."""
 
@@ -78,10 +83,12 @@ class Manifest:
     Attributes:
         sources: Absolute paths or URLs, in the order they were first named.
         encoders: Name → its shards.
+        provider: What networks ran on; ``"cuda"`` differs from ``"cpu"`` in the last bits.
     """
 
     sources: list[str] = field(default_factory=list)
     encoders: dict[str, EncoderShards] = field(default_factory=dict)
+    provider: str = "cpu"
 
     def save(self, out: Path) -> None:
         """Replace ``manifest.json`` in one step.
@@ -97,11 +104,16 @@ class Manifest:
                 "rows": sum(shard.rows for shard in held.shards.values()),
                 "failed": sum(shard.failed for shard in held.shards.values()),
                 "card": held.card.to_json(),
-                "shards": {n: {"rows": s.rows, "failed": s.failed, "sha256": s.sha256} for n, s in held.shards.items()},
+                "shards": {  # by number, whatever the order they were finished in
+                    n: {"rows": s.rows, "failed": s.failed, "sha256": s.sha256}
+                    for n, s in sorted(held.shards.items(), key=lambda shard: (len(shard[0]), shard[0]))
+                },
             }
             for name, held in self.encoders.items()
         }
         content = {"format": FORMAT, "version": VERSION, "sources": self.sources, "encoders": encoders}
+        if self.provider != "cpu":
+            content["provider"] = self.provider
         partial = out / f".{MANIFEST}.part"
         with partial.open("w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
@@ -125,7 +137,7 @@ class Manifest:
                     "name another folder"
                 )
             encoders = {name: _encoder_shards(held) for name, held in content["encoders"].items()}
-            return cls(list(content["sources"]), encoders)
+            return cls(list(content["sources"]), encoders, str(content.get("provider", "cpu")))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -202,7 +214,7 @@ def write_shard(path: Path, encoder: str, card: EncoderCard, rows: Sequence[Row]
         "tags": arrow.array([row.tags for row in rows], text),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
+    partial = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
     few = ["encoder", "fingerprint", "status", "stage", "attributes", "tags"]
     parquet.write_table(arrow.table(columns), partial, use_dictionary=few, compression="zstd")
     return ShardFile(len(rows), sum(not row.vector for row in rows), put_in_place(partial, path))

@@ -10,6 +10,7 @@ import resource
 import signal
 import stat
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -59,8 +60,14 @@ def describe(job: Job, encoders: dict[str, Encoder]) -> Described:
     """
     digest, tags, vectors = b"", "", []
     path = Path(os.fsdecode(job.path))
+    started = opened = time.perf_counter()
+
+    def spent() -> tuple[float, float]:
+        return opened - started, time.perf_counter() - opened
+
     try:
         digest = content_digest(path)
+        opened = time.perf_counter()
         if digest == job.known:
             return Described(job.number, digest, tags, ())
         found = tags_of(path, job.modality)
@@ -73,12 +80,12 @@ def describe(job: Job, encoders: dict[str, Encoder]) -> Described:
                 raise MediaError("encode", f"{name} gave values that are no numbers, or none")
             vectors.append((name, vector.astype("<f4", copy=False).tobytes()))
     except MediaError as error:
-        return Described(job.number, digest, tags, (), error.stage, error.reason)
+        return Described(job.number, digest, tags, (), error.stage, error.reason, spent())
     except MemoryError:
         return Described(job.number, digest, tags, (), "decode", "not enough memory to decode it")
     except Exception as error:  # one bad file never stops a batch, whatever a codec makes of it
         return Described(job.number, digest, tags, (), "encode", f"unexpected {type(error).__name__}: {error}")
-    return Described(job.number, digest, tags, tuple(vectors))
+    return Described(job.number, digest, tags, tuple(vectors), spent=spent())
 
 
 def content_digest(path: Path) -> bytes:

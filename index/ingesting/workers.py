@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -65,6 +65,7 @@ class Described(NamedTuple):
             empty when the content is the one already known.
         stage: Where it failed; empty when it did not.
         reason: Why.
+        spent: Seconds of reading the file, and of decoding and encoding it.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Described(NamedTuple):
     vectors: tuple[tuple[str, bytes], ...]
     stage: str = ""
     reason: str = ""
+    spent: tuple[float, float] = (0.0, 0.0)
 
 
 def describe_all(
@@ -88,13 +90,53 @@ def describe_all(
     Raises:
         SimkinError: Processes cannot be started, or end before they take a file.
     """
-    pool: list[_Worker] = []
-    again: deque[Job] = deque()  # taken back from a dead worker
-    exhausted = False
-    stillborn = 0
+    pool = WorkerPool(workers, file_seconds)
     try:
+        yield from pool.describe(jobs)
+    finally:
+        pool.close()
+
+
+class WorkerPool:
+    """Worker processes that stay for several runs of files.
+
+    Args:
+        workers, file_seconds: As for ``describe_all``.
+        chances: How often a file is tried again whose process was killed from outside (SIGKILL), as by the
+            kernel for the memory that others took.
+    """
+
+    def __init__(self, workers: int, file_seconds: float = FILE_SECONDS, chances: int = 0) -> None:
+        self._count, self._file_seconds, self._chances = workers, file_seconds, chances
+        self._workers: list[_Worker] = []
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+
+    def describe(self, jobs: Iterator[Job]) -> Generator[Described, None, None]:
+        """See ``describe_all``; processes are kept, except those that have files left when it is given up."""
+        self._drop([worker for worker in self._workers if worker.process.poll() is not None])  # died in between
+        try:
+            yield from self._describe(jobs)
+        finally:
+            self._drop([worker for worker in self._workers if worker.queue])
+
+    def _drop(self, workers: list[_Worker]) -> None:
+        for worker in workers:
+            worker.stop()
+            self._workers.remove(worker)
+
+    def _describe(self, jobs: Iterator[Job]) -> Generator[Described, None, None]:
+        pool, file_seconds = self._workers, self._file_seconds
+        again: deque[Job] = deque()  # taken back from a dead worker
+        killed: Counter[int] = Counter()
+        exhausted = False
+        stillborn = 0
         while True:
-            for place in range(workers):
+            for place in range(self._count):
                 while not exhausted or again:
                     if place < len(pool) and len(pool[place].queue) >= AHEAD:
                         break
@@ -136,11 +178,13 @@ def describe_all(
                         f"worker processes cannot start: {death}; try: python -c 'import index.ingesting.worker'"
                     )
                 pool[pool.index(worker)] = _Worker.start()
+                if culprit and worker.process.returncode == -signal.SIGKILL and not overdue:
+                    killed[culprit.number] += 1
+                    if killed[culprit.number] <= self._chances:
+                        again.appendleft(culprit)
+                        culprit = None
                 if culprit:
                     yield Described(culprit.number, b"", "", (), "worker", death)
-    finally:
-        for worker in pool:
-            worker.stop()
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -22,6 +23,19 @@ from simkin.cli.options import echo_json, json_option
 @click.option("--encoder", "encoders", multiple=True, help="See: simkin encoders. Default: builtin.")
 @click.option("--shard-size", type=click.IntRange(min=1), default=5000, show_default=True, help="Files in a shard.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes; default: one for each core.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or a Ray cluster: pip install 'simkin[ray]'.",
+)
+@click.option(
+    "--address", default="", help="With --engine ray: the cluster, such as auto; default: this machine alone."
+)
+@click.option(
+    "--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What networks run on."
+)
 @click.option("--retry-failed", is_flag=True, help="Try every failed file again.")
 @click.option("--allow-outside", is_flag=True, help="Let a table name files outside its folder with '..'.")
 @click.option("--allow-http", is_flag=True, help="Fetch http:// and https:// addresses.")
@@ -33,6 +47,9 @@ def command(
     encoders: tuple[str, ...],
     shard_size: int,
     workers: int,
+    engine: Literal["local", "ray"],
+    address: str,
+    provider: Literal["cpu", "cuda"],
     retry_failed: bool,
     allow_outside: bool,
     allow_http: bool,
@@ -45,15 +62,20 @@ def command(
     SOURCES may be URLs: s3://bucket/photos, gs://bucket/shards/*.tar, with pip install 'simkin[remote]' and the
     package of that scheme. Interrupted at any moment, the same command goes on; files that appeared since are
     appended. Take the vectors in with: simkin index --embeddings OUT
+
+    With --engine ray, sources and OUT must be seen by all hosts under the same path, or be URLs (sources).
     """
     from index.embedding.job import EmbedOptions, embed
     from index.embedding.sources import Access
     from simkin.cli.progress import ProgressBar
 
-    options = EmbedOptions(encoders, shard_size, workers, retry_failed, Access(allow_outside, allow_http), npy)
+    if address and engine == "local":
+        raise click.UsageError("--address names a cluster; it goes with --engine ray")
+    access = Access(allow_outside, allow_http)
+    options = EmbedOptions(encoders, shard_size, workers, retry_failed, access, npy, engine, address, provider)
     bar = ProgressBar()
     try:
-        report = embed(sources, out, options, bar.show)
+        report = embed(sources, out, options, bar.show, bar.show_rates)
     finally:
         bar.close()
     for problem in report.unlisted:

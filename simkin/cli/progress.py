@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from index.embedding.rates import Rates
     from index.ingesting.ingest import Progress
 
 QUIET_SECONDS = 10.0
@@ -34,7 +35,7 @@ class ProgressBar:
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._stage = ""
-        self._said = self._started = time.monotonic()
+        self._said = self._started = self._rated = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """Take one more progress report."""
@@ -55,6 +56,22 @@ class ProgressBar:
             rate = done / (self._said - self._started)
             left = f", {(total - done) / rate:.0f} s left" if rate else ""
             text = f"{_WORDS.get(stage, stage)}: {done} of {total}, {rate:.1f}/s{left}, {failed} failed"
+            print(text, file=sys.stderr)
+
+    def show_rates(self, rates: Rates) -> None:
+        """Print now and then how fast each stage of a job is, and which one is the bottleneck."""
+        if self._quiet or time.monotonic() - self._rated < QUIET_SECONDS:
+            return
+        self._rated = time.monotonic()
+        stages = ", ".join(f"{stage} {rate:,.0f}/s" for stage, rate in rates.stages.items())
+        if rates.bottleneck in rates.busy:
+            who = f"bottleneck: {rates.bottleneck}, {rates.busy[rates.bottleneck]:.0%} busy"
+        else:
+            who = "bottleneck: waiting for workers or files"
+        text = f"stages: {stages}; {who}; {rates.workers} workers"
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
             print(text, file=sys.stderr)
 
     def close(self) -> None:
