@@ -10,7 +10,7 @@ import pytest
 from index.answering import batch
 from index.answering.batch import write_all
 from index.answers import Query
-from index.errors import InputError, StorageError, UnknownNameError
+from index.errors import InputError, LockedError, StorageError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def _rows(path):
 )
 def test_both_formats_equal_single_questions(made, tmp_path, query, monkeypatch):
     """Whatever is asked, also when rows are written in several pieces."""
-    monkeypatch.setattr(batch, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(batch, "QUERIES_AT_ONCE", 40)
     recommender = made.open()
     told: list[tuple[int, int]] = []
     found = []
@@ -65,19 +65,69 @@ def test_both_formats_equal_single_questions(made, tmp_path, query, monkeypatch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "a.parquet"]
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
-def test_an_interrupted_run_leaves_the_old_file_and_no_part(made, tmp_path, name):
-    """The file appears only when it is whole."""
-    (tmp_path / name).write_bytes(b"old")
-
+def _stopping_at(limit):
     def stop(done: int, _total: int) -> None:
-        if done:
+        if done >= limit:
             raise KeyboardInterrupt
 
+    return stop
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_an_interrupted_run_leaves_the_old_file_and_goes_on(made, tmp_path, name, monkeypatch):
+    """The file appears only when it is whole, and nobody finished is asked about again."""
+    monkeypatch.setattr(batch, "QUERIES_AT_ONCE", 40)
+    recommender = made.open()
+    assert write_all(recommender, Query(k=2), tmp_path / f"whole-{name}") == 170
+    (tmp_path / name).write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt):
-        write_all(made.open(), Query(k=2), tmp_path / name, stop)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+        write_all(recommender, Query(k=2), tmp_path / name, _stopping_at(80))
     assert (tmp_path / name).read_bytes() == b"old"
+    asked = []
+    scores = recommender.scores
+    monkeypatch.setattr(recommender, "scores", lambda query: asked.append(query.items) or scores(query))
+    assert write_all(recommender, Query(k=2), tmp_path / name) == 170
+    assert len(asked) == 170 - 80
+    assert _rows(tmp_path / name) == _rows(tmp_path / f"whole-{name}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"whole-{name}"])
+
+
+@pytest.mark.parametrize("other", [Query(k=3), Query(k=2, where="price<50"), None])
+def test_another_question_or_a_changed_catalog_begins_anew(make_catalog, tmp_path, other, monkeypatch):
+    """Parts of two questions, or of two states of a catalog, are never joined."""
+    monkeypatch.setattr(batch, "QUERIES_AT_ONCE", 20)
+    made = make_catalog()
+    made.fill(60)
+    made.build()
+    recommender = made.open()
+    with pytest.raises(KeyboardInterrupt):
+        write_all(recommender, Query(k=2), tmp_path / "a.jsonl", _stopping_at(50))
+    if other is None:
+        made.add(["new"], made.points(1, seed=4)[0], ["kind-00"])
+    query = other or Query(k=2)
+    assert write_all(recommender, query, tmp_path / "a.jsonl") == (60 if other else 61)
+    write_all(recommender, query, tmp_path / "b.jsonl")
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_interrupted_before_anything_was_answered_nothing_is_left(made, tmp_path):
+    """Not even a folder."""
+    with pytest.raises(KeyboardInterrupt):
+        write_all(made.open(), Query(k=2), tmp_path / "a.jsonl", _stopping_at(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_do_not_write_the_same_file(made, tmp_path):
+    """The second is told so, and the first goes on."""
+    inner = []
+
+    def meanwhile(done: int, _total: int) -> None:
+        if not inner:
+            with pytest.raises(LockedError, match="being written by another process"):
+                write_all(made.open(), Query(k=2), tmp_path / "a.jsonl")
+            inner.append(done)
+
+    assert write_all(made.open(), Query(k=2), tmp_path / "a.jsonl", meanwhile) == 170
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out", ".parquet"])

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from index.answers import Query
-from index.errors import InputError, StorageError, UnknownNameError
+from index.catalog import marks
+from index.embedding.shards import put_in_place
+from index.errors import InputError, LockedError, StorageError, UnknownNameError
 from index.recommender import Recommender
+from index.types import Modality
 
-ROWS_AT_ONCE = 20_000
-"""Rows held before they are written: memory stays flat."""
+LOCK, STATE = "lock", "state.json"
 
+QUERIES_AT_ONCE = 1000
+"""Items asked about before their answers are written as one part: memory stays flat, and this much is asked again
+after an interruption."""
 
-class _Sink(Protocol):
-    def write(self, rows: list[tuple[str, int, str, float]]) -> None: ...
-    def close(self) -> None: ...
+Row: TypeAlias = tuple[str, int, str, float]
 
 
 def write_all(
@@ -30,7 +34,9 @@ def write_all(
 ) -> int:
     """Ask one question of every item that it can be asked of, and write all answers to a file.
 
-    Rows are ``query, rank, id, score``, queries in id order. The file appears only when it is whole.
+    Rows are ``query, rank, id, score``, queries in id order. The file appears only when it is whole. Until then
+    finished parts lie in a hidden folder beside it, and the same call goes on after the last one, unless the catalog
+    has changed since.
 
     Args:
         query: All but its items, files, negatives and category is used.
@@ -42,48 +48,143 @@ def write_all(
 
     Raises:
         InputError: Another ending, or no item that the relation compares.
+        LockedError: Another process is writing this very file.
         StorageError: The file cannot be written.
     """
-    if out.suffix not in _SINKS:
+    if out.suffix not in _FORMS:
         raise InputError(f"{out} must end in .parquet or .jsonl")
-    ids = _askable(recommender, query.relation)
+    modalities = _modalities(recommender, query.relation)
     query = replace(query, items=(), files=(), negatives=(), category=None)
-    partial = out.with_name(f".{out.name}.part")
+    parts = out.with_name(f".{out.name}.parts")
     try:
-        sink: _Sink = _SINKS[out.suffix](partial)
-        try:
-            rows: list[tuple[str, int, str, float]] = []
-            for done, item_id in enumerate(ids):
-                rows += _rows_of(recommender, query, item_id)
-                if len(rows) >= ROWS_AT_ONCE:
-                    sink.write(rows)
-                    rows = []
-                if done % 50 == 0:
-                    on_progress(done, len(ids))
-            sink.write(rows)
-        finally:
-            sink.close()
-        os.replace(partial, out)
+        parts.mkdir(exist_ok=True)
+        with _alone(parts, out):
+            asked = _write_parts(recommender, query, modalities, parts, _FORMS[out.suffix], on_progress)
+            whole = parts / f"whole{out.suffix}"
+            _FORMS[out.suffix].join([parts / _part_name(number) for number in range(_part_count(asked))], whole)
+            put_in_place(whole, out)
+            (parts / STATE).unlink()
     except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror or error}") from error
+        raise StorageError(f"cannot write {out}: {error.strerror or error}; run the same command to go on") from error
+    return asked
+
+
+def _write_parts(
+    recommender: Recommender,
+    query: Query,
+    modalities: list[Modality],
+    parts: Path,
+    form: _Form,
+    on_progress: Callable[[int, int], None],
+) -> int:
+    """Answer part by part, from where an earlier run of the same question to the same catalog ended."""
+    total = _count(recommender, modalities)
+    if not total:
+        raise InputError(f"no item of this catalog has a facet that {query.relation!r} compares")
+    plan = json.dumps(
+        [asdict(query), recommender.generation.manifest.number, recommender.catalog.sequence],
+        sort_keys=True,
+        default=str,
+    )
+    state = _read_state(parts, plan)
+    while True:
+        ids = _ids_after(recommender, modalities, state.last)
+        if not ids:
+            break
+        rows: list[Row] = []
+        for at, item_id in enumerate(ids):
+            if at % 50 == 0:
+                on_progress(state.asked + at, max(total, state.asked + at))
+            rows += _rows_of(recommender, query, item_id)
+        name = parts / _part_name(state.asked // QUERIES_AT_ONCE)
+        form.write(name.with_suffix(".part"), rows)
+        put_in_place(name.with_suffix(".part"), name)
+        state = _State(plan, state.asked + len(ids), ids[-1])
+        state.save(parts)
+    on_progress(state.asked, state.asked)
+    return state.asked
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How far a run is: what it asks of which state of the catalog, how many items, and the last of them."""
+
+    plan: str
+    asked: int
+    last: str
+
+    def save(self, parts: Path) -> None:
+        beside = parts / "state.part"
+        beside.write_text(json.dumps(asdict(self)))
+        put_in_place(beside, parts / STATE)
+
+
+def _read_state(parts: Path, plan: str) -> _State:
+    """Where an earlier run ended; the beginning where there was none, or it asked otherwise."""
+    try:
+        state = _State(**json.loads((parts / STATE).read_text()))
+        if state.plan == plan and all((parts / _part_name(n)).exists() for n in range(_part_count(state.asked))):
+            return state
+    except (OSError, ValueError, TypeError):
+        pass
+    for old in parts.iterdir():
+        if old.name != LOCK:
+            old.unlink()
+    return _State(plan, 0, "")
+
+
+def _part_name(number: int) -> str:
+    return f"{number:06d}.answers"
+
+
+def _part_count(asked: int) -> int:
+    return -(-asked // QUERIES_AT_ONCE)
+
+
+@contextmanager
+def _alone(parts: Path, out: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(parts / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LockedError(f"{out} is being written by another process; wait for it, or name another file") from None
+    try:
+        yield
     finally:
-        partial.unlink(missing_ok=True)
-    on_progress(len(ids), len(ids))
-    return len(ids)
+        if not (parts / STATE).exists():  # whole, or nothing to go on from
+            shutil.rmtree(parts, ignore_errors=True)
+        lock.release()
 
 
-def _askable(recommender: Recommender, relation: str) -> list[str]:
+def _modalities(recommender: Recommender, relation: str) -> list[Modality]:
     asked = recommender.catalog.relation(relation)
-    ids: dict[str, None] = {}
-    for space in recommender.generation.every_space():
-        if space.compares(asked):
-            ids.update(dict.fromkeys(recommender.item_ids(space.modality)))
-    if not ids:
+    found = {space.modality for space in recommender.generation.every_space() if space.compares(asked)}
+    if not found:
         raise InputError(f"no item of this catalog has a facet that {relation!r} compares ({', '.join(asked.weights)})")
-    return sorted(ids)
+    return sorted(found)
 
 
-def _rows_of(recommender: Recommender, query: Query, item_id: str) -> Iterator[tuple[str, int, str, float]]:
+_HELD = (
+    "FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors USING (media) WHERE m.item=i.item AND m.modality "
+    "IN ({marks}))"
+)
+
+
+def _count(recommender: Recommender, modalities: list[Modality]) -> int:
+    query = f"SELECT count(*) {_HELD.format(marks=marks(modalities))}"
+    return int(recommender.catalog.connection.execute(query, modalities).fetchone()[0])
+
+
+def _ids_after(recommender: Recommender, modalities: list[Modality], last: str) -> list[str]:
+    """The next ids, in order, of items that have vectors."""
+    query = f"SELECT id {_HELD.format(marks=marks(modalities))} AND id > ? ORDER BY id LIMIT ?"
+    found = recommender.catalog.connection.execute(query, [*modalities, last, QUERIES_AT_ONCE])
+    return [row[0] for row in found]
+
+
+def _rows_of(recommender: Recommender, query: Query, item_id: str) -> Iterator[Row]:
     try:
         found = recommender.scores(replace(query, items=((item_id, 1.0),)))
     except UnknownNameError:
@@ -94,28 +195,50 @@ def _rows_of(recommender: Recommender, query: Query, item_id: str) -> Iterator[t
         yield item_id, rank, other, score
 
 
+class _Form(Protocol):
+    """A file format: parts are written in it, and joined."""
+
+    def write(self, path: Path, rows: list[Row]) -> None: ...
+
+    def join(self, parts: list[Path], whole: Path) -> None: ...
+
+
 class _JsonLines:
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
+    def write(self, path: Path, rows: list[Row]) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(
+                json.dumps({"query": query, "rank": rank, "id": item_id, "score": round(score, 6)}, ensure_ascii=False)
+                + "\n"
+                for query, rank, item_id, score in rows
+            )
 
-    def write(self, rows: list[tuple[str, int, str, float]]) -> None:
-        self._file.writelines(
-            json.dumps({"query": query, "rank": rank, "id": item_id, "score": round(score, 6)}, ensure_ascii=False)
-            + "\n"
-            for query, rank, item_id, score in rows
-        )
-
-    def close(self) -> None:
-        self._file.close()
+    def join(self, parts: list[Path], whole: Path) -> None:
+        with whole.open("wb") as file:
+            for part in parts:
+                with part.open("rb") as one:
+                    shutil.copyfileobj(one, file, 1 << 20)
 
 
 class _Parquet:
-    def __init__(self, path: Path) -> None:
+    def write(self, path: Path, rows: list[Row]) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        self._arrow: Any = pyarrow
-        self._schema = pyarrow.schema(
+        columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+        table = pyarrow.table([list(column) for column in columns], schema=self._schema())
+        pyarrow.parquet.write_table(table, path)
+
+    def join(self, parts: list[Path], whole: Path) -> None:
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetWriter(whole, self._schema()) as writer:
+            for part in parts:
+                writer.write_table(pyarrow.parquet.read_table(part))
+
+    def _schema(self) -> Any:
+        import pyarrow
+
+        return pyarrow.schema(
             [
                 ("query", pyarrow.string()),
                 ("rank", pyarrow.int32()),
@@ -123,14 +246,6 @@ class _Parquet:
                 ("score", pyarrow.float32()),
             ]
         )
-        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
-
-    def write(self, rows: list[tuple[str, int, str, float]]) -> None:
-        columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-        self._writer.write_table(self._arrow.table([list(column) for column in columns], schema=self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
 
 
-_SINKS: dict[str, Callable[[Path], _Sink]] = {".jsonl": _JsonLines, ".parquet": _Parquet}
+_FORMS: dict[str, _Form] = {".jsonl": _JsonLines(), ".parquet": _Parquet()}
