@@ -38,11 +38,28 @@ def test_an_explanation_is_told_and_drawn(ask: Callable[..., Result], tmp_path: 
     assert (tmp_path / "why.html").read_text().startswith("<!doctype html>")
 
 
+def test_facets_are_weighed_as_in_the_question(ask: Callable[..., Result], tmp_path: Path) -> None:
+    """The score is that of the same question; what weighs nothing has no share."""
+    words = ["--facet", "shape=0", "--facet", "color=3", "--json"]
+    weighed = json.loads(ask("000.jpg", "001.jpg", *words).stdout)
+    assert "shape" not in weighed["facets"]
+    assert "Weighed as asked: form 0, colour 3." in weighed["words"]
+    catalog = ["--catalog", str(tmp_path / "c"), "--duplicates"]
+    answer = json.loads(CliRunner().invoke(main, ["query", "000.jpg", *words, *catalog]).stdout)
+    hit = next(hit for hit in answer["hits"] if hit["id"] == "001.jpg")
+    assert weighed["score"] == pytest.approx(hit["score"], abs=1e-5)
+    assert weighed["facets"] == pytest.approx(hit["facets"], abs=1e-3)
+    assert weighed["closer_than"] == pytest.approx(hit["closer_than"], abs=1e-3)
+    assert weighed["score"] != json.loads(ask("000.jpg", "001.jpg", "--json").stdout)["score"]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
         (["000.jpg"], 2, "Missing argument"),
         (["000.jpg", "000.jpg"], 1, "named twice"),
+        (["000.jpg", "001.jpg", "--facet", "colour=1"], 1, "did you mean"),
+        (["000.jpg", "001.jpg", "--facet", "color"], 2, "such as color=2"),
         (["000.jpg", "01.jpg"], 1, "did you mean"),
         (["000.jpg", "001.jpg", "--out", "why.pdf"], 1, "must end in .png or .html"),
         (["000.jpg", "001.jpg", "--out", "/nowhere/why.png"], 1, "cannot be written: no such file"),

@@ -339,6 +339,16 @@ def test_two_items_are_explained(api, folder):
     found = api.get("/api/explain", params={"a": "hats/1.jpg", "b": "hats/3.jpg"}).json()
     assert (found["a"], found["b"], found["modality"]) == ("hats/1.jpg", "hats/3.jpg", "image")
     assert found["sentence"]
+    pair = {"a": "hats/1.jpg", "b": "hats/3.jpg"}
+    weighed = api.get("/api/explain", params={**pair, "weights": ["color=2", "shape=0"]}).json()
+    asked = {"items": [{"id": "hats/1.jpg"}], "weights": {"color": 2, "shape": 0}, "duplicates": True}
+    hits = {hit["id"]: hit for hit in api.post("/api/recommend", json=asked).json()["hits"]}
+    assert weighed["score"] == pytest.approx(hits["hats/3.jpg"]["score"], abs=1e-4)
+    assert weighed["score"] != found["score"]
+    assert "shape" not in weighed["facets"]
+    for wrong in (["color"], ["color=x"], ["color=1", "color=2"], ["color=-1"], ["color=0", "shape=0", "texture=0"]):
+        error_of(api.get("/api/explain", params={**pair, "weights": wrong}), 400)
+    assert api.get("/api/explain.png", params={**pair, "weights": "color=9"}).status_code == 200
     gone = api.get("/api/explain", params={"a": "hats/1.jpg", "b": "hats/gone.jpg"})
     assert gone.status_code == 200
     assert str(folder) not in gone.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from index.catalog import storage_errors
@@ -9,11 +10,26 @@ from index.errors import InputError, MediaError
 from index.explaining.dimensions import find_dimensions
 from index.explaining.explanation import Explanation, Likeness, Moment, Region
 from index.explaining.pair import Pair, read_pair
-from index.explaining.wording import against, clock, dimension_words, main_sentence, regions_checked, standing
+from index.explaining.wording import (
+    against,
+    clock,
+    dimension_words,
+    main_sentence,
+    regions_checked,
+    standing,
+    weighed_words,
+)
 from index.recommender import Recommender
 
 
-def explain(recommender: Recommender, a: str | Path, b: str | Path, relation: str = "similar") -> Explanation:
+def explain(
+    recommender: Recommender,
+    a: str | Path,
+    b: str | Path,
+    relation: str = "similar",
+    *,
+    facet_weights: Mapping[str, float] | None = None,
+) -> Explanation:
     """Explain why two items are alike: facets always, and where their media can be had, regions or moments.
 
     Args:
@@ -21,16 +37,22 @@ def explain(recommender: Recommender, a: str | Path, b: str | Path, relation: st
         a: The item asked about: its id, or a file of it or outside the catalog.
         b: The one that answers, likewise. Its category is not looked at: any two can be explained.
         relation: By which they are compared.
+        facet_weights: Facet or kind of facet → weight in place of the relation's own, as in ``Recommender.query``;
+            score, shares, regions and moments are then those of this question.
 
     Raises:
-        UnknownNameError: A name is neither an item nor a file, or there is no such relation.
-        InputError: It is twice the same, a picture and a sound, or the relation compares nothing of them.
+        UnknownNameError: A name is neither an item nor a file, or there is no such relation or facet.
+        InputError: It is twice the same, a picture and a sound, or the relation compares nothing of them; or facets
+            of a learned relation are weighed.
         MediaError: A file outside the catalog cannot be read.
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
     with storage_errors(recommender.catalog.folder):
-        pair = read_pair(recommender, a, b, relation)
+        weights = dict(facet_weights or {})
+        pair = read_pair(recommender, a, b, relation, tuple(weights.items()))
         words = [standing(pair), *filter(None, [against(pair)])]
+        if weights:
+            words.append(weighed_words(pair, weights))
         notes: list[str] = []
         regions: tuple[Region, ...] = ()
         moments: tuple[Moment, ...] = ()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from index.answering.places import places_of
 from index.answering.question import own_columns, raw_of_items
+from index.answering.weighing import random_scores, weigh
 from index.answers import Query
 from index.catalog import Catalog, absolute
 from index.encoders import modality_of
@@ -104,12 +105,19 @@ class Pair:
         return closeness
 
 
-def read_pair(recommender: Recommender, a: str | Path, b: str | Path, relation: str) -> Pair:
-    """Find two items or files in the space of a relation.
+def read_pair(
+    recommender: Recommender,
+    a: str | Path,
+    b: str | Path,
+    relation: str,
+    weights: tuple[tuple[str, float], ...] = (),
+) -> Pair:
+    """Find two items or files in the space of a relation, its facets weighed otherwise where ``weights`` say so.
 
     Raises:
-        UnknownNameError: A name is neither an item nor a file; no such relation.
-        InputError: It is twice the same, a picture and a sound, or nothing that the relation compares.
+        UnknownNameError: A name is neither an item nor a file; no such relation or facet.
+        InputError: It is twice the same, a picture and a sound, nothing that the relation compares, or weights that
+            ``index.answering.weighing.weigh`` refuses.
         MediaError: A file outside the catalog cannot be read.
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
@@ -136,6 +144,8 @@ def read_pair(recommender: Recommender, a: str | Path, b: str | Path, relation: 
     rows = np.vstack([rows, space.project(raw[len(rows) :])])
     if isinstance(names[0], Path) and isinstance(names[1], str):  # a query lists items first
         raw, rows = raw[::-1], rows[::-1]
+    if weights:
+        asked = weigh(asked, space, weights)
     product = space.question(asked, rows[:1]) @ rows[1]
     score = float(space.scores(rows[0], product)[0])
     facets = space.projection.project(raw)
@@ -145,7 +155,7 @@ def read_pair(recommender: Recommender, a: str | Path, b: str | Path, relation: 
         part.facet.name: float(facets[0, part.own] @ facets[1, part.own]) for part in space.projection.parts
     }  # fmt: skip
     sides = [_sides(catalog, space, modality, name, items, raw[at]) for at, name in enumerate(names)]
-    plan = space.record.relations[relation]
+    random = random_scores(space, asked) if weights else space.record.relations[relation].random
     pair = Pair(
         relation=asked,
         space=space,
@@ -154,7 +164,7 @@ def read_pair(recommender: Recommender, a: str | Path, b: str | Path, relation: 
         b=sides[1][0],
         rows=rows,
         score=score,
-        closer_than=float(np.interp(score, plan.random, RANDOM_LEVELS)),
+        closer_than=float(np.interp(score, random, RANDOM_LEVELS)),
         shares=dict(zip(compared, shares[0].tolist(), strict=True)),
         cosines={name: cosines[name] for name in compared if name in cosines},
     )

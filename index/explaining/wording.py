@@ -54,6 +54,12 @@ def standing(pair: Pair) -> str:
     return f"Closer than {100 * pair.closer_than:.1f} % of random pairs of the catalog."
 
 
+def weighed_words(pair: Pair, weights: Mapping[str, float]) -> str:
+    """How facets were weighed for this question."""
+    told = [f"{facet_word(name, pair.modality)} {weight:g}" for name, weight in weights.items()]
+    return f"Weighed as asked: {', '.join(told)}."
+
+
 def against(pair: Pair) -> str | None:
     """The facets in which the two are unlike."""
     unlike = [facet_word(name, pair.modality) for name, cosine in pair.cosines.items() if cosine <= 0]

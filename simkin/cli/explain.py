@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from simkin.cli.options import catalog_option, echo_json, json_option
+from simkin.cli.options import catalog_option, echo_json, facet_option, facet_weights, json_option
 
 
 @click.command("explain")
@@ -14,9 +14,12 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @click.argument("b", metavar="ITEM|FILE")
 @catalog_option
 @click.option("--relation", default="similar", show_default=True, help="See: simkin relations.")
+@facet_option
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it, as a .png or a .html that stands alone.")
 @json_option
-def command(a: str, b: str, catalog: Path, relation: str, out: Path | None, as_json: bool) -> None:
+def command(
+    a: str, b: str, catalog: Path, relation: str, facets: tuple[str, ...], out: Path | None, as_json: bool
+) -> None:
     """Explain what makes two pictures or two songs alike: facets, regions, moments, in words and numbers."""
     from index.explaining import explain
     from index.explaining.saving import check_ending, save
@@ -25,7 +28,8 @@ def command(a: str, b: str, catalog: Path, relation: str, out: Path | None, as_j
 
     if out is not None:
         check_ending(out)
-    found = explain(open(catalog), a, b, relation)
+    weighed = facet_weights(facets)
+    found = explain(open(catalog), a, b, relation, facet_weights=weighed)
     if out is not None:
         save(found, out)
     if as_json:

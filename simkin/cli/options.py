@@ -27,6 +27,34 @@ def catalog_option(function: _F) -> _F:
     )(function)
 
 
+def facet_option(function: _F) -> _F:
+    """``--facet NAME=WEIGHT``, as often as one likes."""
+    return click.option(
+        "--facet",
+        "facets",
+        metavar="NAME=WEIGHT",
+        multiple=True,
+        help="Weigh a facet otherwise, such as color=2 or shape=0.",
+    )(function)
+
+
+def facet_weights(given: tuple[str, ...]) -> dict[str, float]:
+    """``NAME=WEIGHT`` → weight by name; a facet's name may hold any character."""
+    weights: dict[str, float] = {}
+    for one in given:
+        name, _, weight = one.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = None
+        if not name or number is None:
+            raise click.UsageError(f"--facet {one} must be a facet's name and a number, such as color=2")
+        if name in weights:
+            raise click.UsageError(f"--facet {name} is given twice")
+        weights[name] = number
+    return weights
+
+
 def json_option(function: _F) -> _F:
     """``--json``: one object per line."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")(function)

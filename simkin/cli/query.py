@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simkin.cli.options import RERANKS, catalog_option, echo_json, json_option
+from simkin.cli.options import RERANKS, catalog_option, echo_json, facet_option, facet_weights, json_option
 
 if TYPE_CHECKING:
     from index.recommender import Recommender
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 @click.option("--not", "negatives", metavar="ITEM", multiple=True, help="Move away from this item.")
 @click.option("--where", default="", metavar="FILTER", help="Such as 'category=Shoes and price<50'.")
 @click.option("--category", help="The category of a FILE that is not in the catalog.")
-@click.option(
-    "--facet",
-    "facets",
-    metavar="NAME=WEIGHT",
-    multiple=True,
-    help="Weigh a facet otherwise, such as color=2 or shape=0.",
-)
+@facet_option
 @click.option("--rerank", type=click.Choice(RERANKS), help="Order the closest by what surrounds them, too.")
 @click.option("--user", help="In the order of this person's taste; see: simkin learn --personal.")
 @click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, help="0 closest, 1 most unlike each other.")
@@ -69,7 +63,7 @@ def command(
         raise click.UsageError("--all and --out go together")
     if every == bool(names):
         raise click.UsageError("name an item or a file, or ask about --all with --out")
-    weighed = _facet_weights(facets)
+    weighed = facet_weights(facets)
     recommender = open(catalog)
     if out is not None:
         _ask_all(
@@ -121,23 +115,6 @@ def command(
             click.echo(answer_text(answer))
     if failed:
         sys.exit(3)
-
-
-def _facet_weights(given: tuple[str, ...]) -> dict[str, float]:
-    """``NAME=WEIGHT`` → weight by name; a facet's name may hold any character."""
-    weights: dict[str, float] = {}
-    for one in given:
-        name, _, weight = one.rpartition("=")
-        try:
-            number = float(weight)
-        except ValueError:
-            number = None
-        if not name or number is None:
-            raise click.UsageError(f"--facet {one} must be a facet's name and a number, such as color=2")
-        if name in weights:
-            raise click.UsageError(f"--facet {name} is given twice")
-        weights[name] = number
-    return weights
 
 
 def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:

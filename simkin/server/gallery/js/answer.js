@@ -5,7 +5,7 @@ import { action, card } from "./card.js";
 import { heading } from "./catalog.js";
 import { h, percent } from "./dom.js";
 import { facetBar, inWords } from "./facets.js";
-import { body } from "./question.js";
+import { body, params } from "./question.js";
 import { reorder } from "./reorder.js";
 import { href } from "./router.js";
 import { failed, waiting } from "./states.js";
@@ -132,7 +132,7 @@ export class AnswerColumn {
             "a",
             {
               class: "link why",
-              href: href("why", { a: seed, b: hit.id, relation: this.relation.name }),
+              href: whyHref(seed, hit.id, this.relation.name, this.asked),
               "data-act": "why",
               "aria-label": `Why ${item.title}?`,
             },
@@ -168,6 +168,13 @@ export class AnswerColumn {
     if (far) made.classList.add("far");
     return made;
   }
+}
+
+/** @param {string} a @param {string} b @param {string} relation @param {import("./question.js").Question} asked */
+function whyHref(a, b, relation, asked) {
+  const written = new URLSearchParams({ a, b, relation });
+  for (const each of params(asked).getAll("more")) written.append("more", each);
+  return href("why", written);
 }
 
 /** @param {Record<string, number>} shares @returns {string} The two that say most. */

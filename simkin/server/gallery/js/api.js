@@ -25,15 +25,18 @@ export class ApiError extends Error {
 /** @param {unknown} error @returns {boolean} Whether a newer request took this one's place. */
 export const isAborted = (error) => error instanceof DOMException && error.name === "AbortError";
 
+/** @typedef {Record<string, string | number | null | undefined | readonly string[]>} Asked */
+
 /**
  * @param {string} path
- * @param {Record<string, string | number | null | undefined>} query Empty values are left out.
+ * @param {Asked} query Empty values are left out; of several values each has the name.
  * @returns {string} An address relative to this page.
  */
 export function address(path, query = {}) {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== "" && value !== null && value !== undefined) params.set(name, String(value));
+    if (Array.isArray(value)) for (const each of value) params.append(name, each);
+    else if (value !== "" && value !== null && value !== undefined) params.set(name, String(value));
   }
   const text = params.toString();
   return text ? `${path}?${text}` : path;
@@ -41,7 +44,7 @@ export function address(path, query = {}) {
 
 /**
  * @param {string} path
- * @param {Record<string, string | number | null | undefined>} [query]
+ * @param {Asked} [query]
  * @param {AbortSignal} [signal]
  */
 export function get(path, query = {}, signal) {

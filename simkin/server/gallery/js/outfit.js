@@ -3,7 +3,7 @@
 import { toast } from "./announce.js";
 import { get, isAborted, itemsOf, post } from "./api.js";
 import { itemHref, picture, subtitle } from "./card.js";
-import { info } from "./catalog.js";
+import { heading, info, relationsOf } from "./catalog.js";
 import { debounced, h } from "./dom.js";
 import { add } from "./liststore.js";
 import { rename } from "./router.js";
@@ -19,6 +19,8 @@ export async function open(root, params) {
   const ids = params.getAll("id");
   root.append(waiting(6));
   const [given, known] = await Promise.all([Promise.all(ids.map((id) => get("api/item", { id }))), info()]);
+  const judges = given[0] ? await relationsOf(given[0].modality) : [];
+  let relation = params.get("relation") ?? preferred(judges);
   const taken = new Set(given.map(({ category }) => category));
   const others = known.categories.filter(({ name }) => !taken.has(name)).sort((a, b) => b.count - a.count);
   const offered = others.slice(0, MOST).map(({ name }) => name);
@@ -31,6 +33,17 @@ export async function open(root, params) {
 
   const results = h("div", { class: "outfits" });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Kinds of things" });
+  const judge = h(
+    "select",
+    {
+      "aria-label": "What goes together is judged by",
+      onchange: () => {
+        relation = judge.value;
+        ask();
+      },
+    },
+    ...judges.map(({ name }) => h("option", { value: name, selected: name === relation }, titled(name))),
+  );
   const cap = h("input", {
     type: "number",
     min: 0,
@@ -82,6 +95,7 @@ export async function open(root, params) {
     const written = [
       ...ids.map((id) => ["id", id]),
       ...slots.map((slot) => ["slot", slot]),
+      ["relation", relation === preferred(judges) ? "" : relation],
       ["max", price],
       ["diversity", diversity],
     ];
@@ -98,7 +112,7 @@ export async function open(root, params) {
       const body = {
         items: ids,
         slots,
-        relation: "style",
+        relation,
         alternatives: 4,
         diversity: Number(diversity),
         max_price: price ? Number(price) : null,
@@ -122,13 +136,32 @@ export async function open(root, params) {
 
   root.replaceChildren(
     h("h1", {}, "Complete the outfit"),
-    h("div", { class: "outfit-form" }, chips, h("label", {}, "Price in all", cap), h("label", {}, "Variety", variety)),
+    h(
+      "div",
+      { class: "outfit-form" },
+      chips,
+      judges.length > 1 ? h("label", {}, "Judged by", judge) : null,
+      h("label", {}, "Price in all", cap),
+      h("label", {}, "Variety", variety),
+    ),
     results,
   );
   paintChips();
   ask();
   return { title: "Outfit", close: () => control?.abort() };
 }
+
+/** @param {import("./api.js").Relation[]} judges @returns {string} What says what goes together, first of all. */
+const preferred = (judges) =>
+  (
+    judges.find(({ name }) => name === "style") ??
+    judges.find(({ rule }) => rule === "other category") ??
+    judges.find(({ learned }) => learned) ??
+    judges[0]
+  )?.name ?? "style";
+
+/** @param {string} name @returns {string} A relation as people call it, and by its name. */
+const titled = (name) => (heading(name) === name ? name : `${heading(name)} (${name})`);
 
 /**
  * @param {import("./api.js").Item[]} given

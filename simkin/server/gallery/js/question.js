@@ -60,8 +60,7 @@ export function params(asked) {
  * @param {number} k
  */
 export function body(asked, relation, facets, k) {
-  const emphasised = facets.some((facet) => (asked.emphasis[facet] ?? 1) !== 1);
-  const weighed = emphasised && !relation.learned ? weights(asked, relation, facets) : null;
+  const weighed = weights(asked, relation, facets);
   return {
     items: asked.items,
     negatives: asked.negatives,
@@ -74,8 +73,15 @@ export function body(asked, relation, facets, k) {
   };
 }
 
-/** @param {Question} asked @param {import("./api.js").Relation} relation @param {string[]} facets */
-function weights(asked, relation, facets) {
+/**
+ * @param {Pick<Question, "emphasis">} asked
+ * @param {import("./api.js").Relation} relation
+ * @param {string[]} facets
+ * @returns {Record<string, number> | null} What each facet weighs; null where the relation's own weights hold.
+ */
+export function weights(asked, relation, facets) {
+  const emphasised = facets.some((facet) => (asked.emphasis[facet] ?? 1) !== 1);
+  if (!emphasised || relation.learned) return null;
   const own = (facet) => relation.weights[facet] ?? 0;
   const lifted = (facet) => {
     const factor = asked.emphasis[facet] ?? 1;

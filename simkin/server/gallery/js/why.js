@@ -2,13 +2,14 @@
 
 import { address, get } from "./api.js";
 import { itemHref, picture, subtitle } from "./card.js";
-import { heading, relationsOf } from "./catalog.js";
+import { heading, info, relationsOf } from "./catalog.js";
 import { h, percent } from "./dom.js";
 import * as dock from "./dock.js";
-import { facetBar, inWords, legend } from "./facets.js";
+import { facetBar, inWords, kindOf, legend } from "./facets.js";
 import { icon } from "./icons.js";
 import { momentsPicture } from "./moments.js";
 import { matchingRegions } from "./regions.js";
+import { parse, weights } from "./question.js";
 import { href } from "./router.js";
 import { waiting } from "./states.js";
 
@@ -25,12 +26,20 @@ export async function open(root, params) {
   const [idA, idB] = [params.get("a") ?? "", params.get("b") ?? ""];
   const relation = params.get("relation") ?? "similar";
   root.append(waiting(2));
-  const [a, b, why] = await Promise.all([
-    get("api/item", { id: idA }),
-    get("api/item", { id: idB }),
-    /** @type {Promise<Explanation>} */ (get("api/explain", { a: idA, b: idB, relation })),
-  ]);
+  const [a, b, known] = await Promise.all([get("api/item", { id: idA }), get("api/item", { id: idB }), info()]);
   const others = await relationsOf(a.modality);
+  const asked = others.find(({ name }) => name === relation);
+  const kinds = [...new Set((known.facets[a.modality] ?? []).map(kindOf))];
+  const weighed = asked ? weights(parse(params), asked, kinds) : null;
+  const written = Object.entries(weighed ?? {}).map(([name, weight]) => `${name}=${weight}`);
+  const pair = { a: idA, b: idB, relation, weights: written };
+  /** @type {Explanation} */
+  const why = await get("api/explain", pair);
+  const more = params.getAll("more");
+  const judge = (name, emphasis) => {
+    const others = emphasis.map((each) => ["more", each]);
+    return href("why", new URLSearchParams([["a", idA], ["b", idB], ["relation", name], ...others]));
+  };
   const judged = h(
     "nav",
     { class: "row", "aria-label": "Judged by" },
@@ -39,7 +48,7 @@ export async function open(root, params) {
         "a",
         {
           class: "chip",
-          href: href("why", { a: idA, b: idB, relation: name }),
+          href: judge(name, more),
           "aria-current": name === relation ? "true" : null,
         },
         heading(name),
@@ -67,6 +76,16 @@ export async function open(root, params) {
         ),
         h("p", { class: "muted" }, inWords(why.facets)),
         judged,
+        weighed
+          ? h(
+              "p",
+              { class: "muted" },
+              "Judged with the sliders as they stood. ",
+              h("a", { href: judge(relation, []) }, "Judge by the usual weights"),
+            )
+          : more.length
+            ? h("p", { class: "muted" }, "What was learned from behaviour has no sliders: these are its own weights.")
+            : null,
       ),
       legend(Object.keys(why.facets)),
       shown,
@@ -74,7 +93,7 @@ export async function open(root, params) {
       h("ul", { class: "reasons" }, ...(why.words ?? []).map((word) => h("li", {}, word))),
       ...(why.notes ?? []).map((note) => h("p", { class: "muted" }, note)),
       why.dimensions?.length ? dimensions(why.dimensions) : null,
-      a.modality === "audio" ? everyMoment(idA, idB, relation) : null,
+      a.modality === "audio" ? everyMoment(pair) : null,
     ),
   );
   return { title: `${a.title} and ${b.title}` };
@@ -98,9 +117,9 @@ function songs(a, b) {
   return h("div", { class: "songs row" }, one(a, "A"), one(b, "B"), listen);
 }
 
-/** @param {string} a @param {string} b @param {string} relation The time-by-time picture, fetched when it is unfolded. */
-function everyMoment(a, b, relation) {
-  const source = address("api/explain.png", { a, b, relation });
+/** @param {import("./api.js").Asked} pair The time-by-time picture, fetched when it is unfolded. */
+function everyMoment(pair) {
+  const source = address("api/explain.png", pair);
   return h(
     "details",
     { class: "every-moment" },
