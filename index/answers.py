@@ -82,7 +82,7 @@ class Answer:
 
     Attributes:
         query: The question.
-        method: ``"annoy"``, ``"reduced"`` or ``"exact"``: how it was searched; see ``index.engine.search``.
+        method: ``"annoy"``, ``"cells"`` or ``"exact"``: how it was searched; see ``index.engine.search``.
         recall: Share of the true answers that this way of searching finds, as measured when it was built; of those that
             are closest by score, before any re-ranking.
         generation: Number of the generation asked.

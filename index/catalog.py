@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
 from index.items import Failure, Item, Medium
@@ -18,6 +18,11 @@ from index.lock import writer_lock
 from index.relations import RELATIONS, Relation
 from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
+
+Kept = TypeVar("Kept")
+
+ITEMS_KEPT = 4096
+"""Items that are remembered until the catalog changes: a few megabytes."""
 
 IDS_AT_ONCE = 500
 """Parameters in one SQL statement; SQLite allows 999 or more everywhere."""
@@ -42,6 +47,7 @@ class Catalog:
         self.identity = identity
         """Of the database file that was opened, as ``identity_at`` tells it; another catalog in its place has
         another."""
+        self._read: dict[str, tuple[tuple[int, int], Any]] = {}
 
     @classmethod
     def open(cls, folder: str | Path) -> Catalog:
@@ -121,6 +127,29 @@ class Catalog:
                 if self.connection.in_transaction:
                     self.connection.rollback()
 
+    # What was read before
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Another one whenever anything in the database may have changed, by this connection or by others."""
+        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return int(version), self.connection.total_changes
+
+    def _kept(self, name: str, read: Callable[[], Kept]) -> Kept:
+        """What a name stands for: read again only once something may have changed."""
+        state = self.state
+        held = self._read.get(name)
+        if held is not None and held[0] == state:
+            found: Kept = held[1]
+            return found
+        found = read()
+        self._keep(name, state, found)
+        return found
+
+    def _keep(self, name: str, state: tuple[int, int], found: object) -> None:
+        if not self.connection.in_transaction:  # which may be rolled back
+            self._read[name] = (state, found)
+
     # Settings
 
     def setting(self, key: str, default: str = "") -> str:
@@ -135,7 +164,7 @@ class Catalog:
     @property
     def sequence(self) -> int:
         """Number of the last change that matters to answers."""
-        return int(self.setting("sequence", "0"))
+        return self._kept("sequence", lambda: int(self.setting("sequence", "0")))
 
     def next_sequence(self) -> int:
         """Count one more change, inside the caller's transaction, and return its number."""
@@ -147,6 +176,9 @@ class Catalog:
 
     def encoders(self) -> dict[str, HeldEncoder]:
         """Encoders in use by name, in the order they were added."""
+        return dict(self._kept("encoders", self._read_encoders))
+
+    def _read_encoders(self) -> dict[str, HeldEncoder]:
         rows = self.connection.execute("SELECT name, encoder, card FROM encoders ORDER BY encoder")
         return {name: HeldEncoder(key, _card_of(card)) for name, key, card in rows}
 
@@ -178,6 +210,9 @@ class Catalog:
 
         A relation learned on vectors that the catalog no longer holds is left out.
         """
+        return dict(self._kept("relations", self._read_relations))
+
+    def _read_relations(self) -> dict[str, Relation]:
         fingerprints = dict(self.connection.execute("SELECT name, fingerprint FROM encoders"))
         found = dict(RELATIONS)
         for name, modality, rule, why, digest, encoders in self.connection.execute(
@@ -224,6 +259,20 @@ class Catalog:
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """Read items by database key; keys of removed items are missing from the answer."""
+        if len(keys) > ITEMS_KEPT:
+            return self._read_items(keys)
+        state = self.state
+        held = self._kept("items", dict[int, Item])
+        missing = [key for key in keys if key not in held]
+        if missing:
+            found = self._read_items(missing)
+            if len(held) + len(found) > ITEMS_KEPT:
+                held = {key: held[key] for key in keys if key in held}
+                self._keep("items", state, held)
+            held.update(found)
+        return {key: held[key] for key in keys if key in held}
+
+    def _read_items(self, keys: Sequence[int]) -> dict[int, Item]:
         media: dict[int, list[Medium]] = {}
         rows: list[tuple[int, str, str]] = []
         for some in chunks(keys):
@@ -406,6 +455,7 @@ def _holds_tables(folder: Path) -> bool:
             connection.close()
 
 
+@lru_cache(64)
 def _base(location: bytes, kind: str) -> bytes:
     return location if kind == "folder" else os.path.dirname(location)
 

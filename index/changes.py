@@ -199,7 +199,7 @@ def give_feedback(
 
 
 def build_if_many(catalog: Catalog) -> int:
-    """Build a generation when so much was changed that searching it beside the trees costs; return the number in use.
+    """Build a generation when so much was changed that searching it beside the rows costs; return the number in use.
 
     Raises:
         LockedError, StorageError: As ``add_item``.

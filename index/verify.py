@@ -131,7 +131,7 @@ def _unreadable(folder: Path, generation: Generation) -> str:
                 if not np.isfinite(space.vectors[start : start + 65536]).all():
                     return f"{folder / space.name / 'vectors.f32'} holds values that are no numbers"
             for name, plan in space.record.relations.items():
-                if plan.method == "annoy":
+                if plan.search_k:
                     for segment in space.segments(name).walk():
                         if segment.has_trees:
                             space.trees(name, segment)

@@ -184,7 +184,8 @@ def make_catalog(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], MadeC
 
 @pytest.fixture(scope="session")
 def searching_by() -> Callable[[str], AbstractContextManager[None]]:
-    """While the context lasts, segments of 400 rows have trees, and one method is always the fastest."""
+    """While the context lasts, catalogs of 400 rows have cells, eight of them have trees, and what proposes is told:
+    Annoy, or a look at all centres."""
 
     @contextmanager
     def by(method: str) -> Iterator[None]:
@@ -193,11 +194,17 @@ def searching_by() -> Callable[[str], AbstractContextManager[None]]:
         def slow_scans(*args: Any) -> tuple[Any, float]:
             return replace(probe(*args)[0], per_scan=math.inf), 1.0
 
-        other = {"annoy": "_reduced_plan", "reduced": "_annoy_plan"}[method]
+        def proposed(space: Any, relation: Any, plan: Any, *_: Any) -> Any:
+            by_annoy = method == "annoy" and space.segments(relation.name).has_trees
+            return replace(plan, search_k=64 * plan.probes if by_annoy else 0)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("index.engine.segments.EXACT_ROWS", 400)
+            patch.setattr("index.engine.build.EXACT_ROWS", 400)
+            patch.setattr("index.engine.search.FEW", 50)
+            patch.setattr(calibrate, "FEW", 50)
+            patch.setattr("index.engine.segments.TREED", 8)
             patch.setattr(calibrate, "_probe", slow_scans)
-            patch.setattr(calibrate, other, lambda *_: None)
+            patch.setattr(calibrate, "_by_annoy", proposed)
             yield
 
     return by

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from index.engine import calibrate as calibration
-from index.engine.calibrate import random_quantiles, rows_that_meet_trees
+from index.engine.calibrate import random_quantiles, rows_that_meet_cells
 from index.relations import RELATIONS
 
 
@@ -27,7 +27,7 @@ def _told_and_measured(made, measure_recall, relation: str, queries: int) -> tup
     return float(np.mean(told)), float(np.mean(found)), methods.pop()
 
 
-@pytest.mark.parametrize("method", ["annoy", "reduced"])
+@pytest.mark.parametrize("method", ["annoy", "cells"])
 @pytest.mark.parametrize("relation", ["similar", "style", "substitute"])
 def test_recall_told_is_recall_measured(make_catalog, searching_by, measure_recall, method, relation):
     """Two thousand items, low recall asked for, so that there are misses to count."""
@@ -65,9 +65,9 @@ def test_a_small_catalog_is_scanned(make_catalog):
     assert not [path for path in space.folder.iterdir() if path.is_dir()]
 
 
-def test_trees_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatch):
+def test_cells_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatch):
     """When a scan is faster the plan is exact and no unused file stays."""
-    monkeypatch.setattr("index.engine.segments.EXACT_ROWS", 400)
+    monkeypatch.setattr("index.engine.build.EXACT_ROWS", 400)
     probe = calibration._probe
     monkeypatch.setattr(calibration, "_probe", lambda *a: (replace(probe(*a)[0], per_scan=0.0), 1e-12))
     made = make_catalog()
@@ -79,8 +79,9 @@ def test_trees_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatc
 
 
 def test_only_files_that_the_method_reads_are_kept(make_catalog, searching_by):
-    """Trees without the copy, or the copy without trees."""
-    for method, kept in (("annoy", {"reducer.f32", "trees-0-900.ann"}), ("reduced", {"reducer.f32", "reduced.f32"})):
+    """The copy, laid out by cells, and trees only where Annoy is asked."""
+    cells = {"reducer.f32", "reduced.f32", "centres.f32", "starts.i64", "layout.i32", "cells.i64"}
+    for method, kept in (("annoy", {*cells, "trees-0-14.ann"}), ("cells", cells)):
         with searching_by(method):
             made = make_catalog()
             made.fill(900)
@@ -89,17 +90,17 @@ def test_only_files_that_the_method_reads_are_kept(make_catalog, searching_by):
             assert {path.name for path in folder.iterdir()} == kept
 
 
-def test_small_categories_are_no_witnesses_for_trees(make_catalog, searching_by):
+def test_small_categories_are_no_witnesses_for_cells(make_catalog, searching_by):
     """Questions that are scanned anyway do not lift the recall told of those that are not."""
     with searching_by("annoy"):
         made = make_catalog()
         vectors, _ = made.points(900)
-        made.add([f"i{row:04d}" for row in range(900)], vectors, ["large"] * 700 + ["small"] * 150 + [None] * 50)
+        made.add([f"i{row:04d}" for row in range(900)], vectors, ["large"] * 800 + ["small"] * 50 + [None] * 50)
         made.build()
         space = made.open().generation.spaces["image"]
-        meets = rows_that_meet_trees(space, RELATIONS["substitute"])
-        assert meets.sum() == 750
-        assert rows_that_meet_trees(space, RELATIONS["style"]).all()
+        meets = rows_that_meet_cells(space, RELATIONS["substitute"])
+        assert meets.sum() == 850
+        assert rows_that_meet_cells(space, RELATIONS["style"]).all()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])

@@ -33,10 +33,14 @@ def test_only_what_may_answer_is_scored(rule, categories, matching, own, expecte
     assert len(vectors) == len(expected)
 
 
-def test_places_and_masks_are_found():
-    """By key and by row, also beyond the last."""
-    assert [DELTA.place_of(key) for key in (3, 4, 9, 10)] == [0, None, 3, None]
-    assert [DELTA.masks(row) for row in (1, 2, 7, 8)] == [False, True, True, False]
+def test_items_are_located_beside_the_generation_or_in_it():
+    """What changed stands beside it, whatever row it had; removed items stand nowhere."""
+    places, rows = DELTA.locate(np.array([3, 4, 9, 10, 11]), np.array([1, 2, 7, 8, -1]))
+    assert places.tolist() == [0, -1, 3, -1, -1]
+    assert rows.tolist() == [-1, -1, -1, 8, -1]
+    nothing = Delta(np.zeros(0, np.int64), np.zeros(0, object), VECTORS[:0], np.zeros(0, np.int64))
+    places, rows = nothing.locate(np.array([3, 4]), np.array([1, -1]))
+    assert (places.tolist(), rows.tolist()) == ([-1, -1], [1, -1])
 
 
 def test_changes_become_a_delta_and_the_build_empties_it(make_catalog):

@@ -76,13 +76,13 @@ def test_answers_are_those_of_the_definition(make_catalog: Callable[[], Any], sy
 
 
 @pytest.mark.parametrize(("symmetric", "rule"), [(True, "any"), (False, "other category"), (False, "same category")])
-def test_trees_keep_the_recall_they_tell(
+def test_cells_keep_the_recall_they_tell(
     make_catalog: Callable[[], Any],
     searching_by: Callable[[str], AbstractContextManager[None]],
     symmetric: bool,
     rule: str,
 ) -> None:
-    """Euclidean trees over where rows stand as answers, asked from where they stand when asked about."""
+    """Cells of where rows stand as answers, asked from where they stand when asked about."""
     made = make_catalog()
     made.fill(3000, categories=2)
     made.build()
@@ -94,7 +94,7 @@ def test_trees_keep_the_recall_they_tell(
         space = recommender.generation.learned["goes-with"]
         assert isinstance(space, LearnedSpace)
         plan = space.record.relations["goes-with"]
-        assert plan.method == "annoy"
+        assert plan.method == "cells"
         found = []
         category = dict(made.catalog.connection.execute("SELECT id, category FROM items"))
         same = np.array([[category[one] == category[other] for other in ids] for one in ids[:60]])

@@ -96,17 +96,17 @@ def test_groups_are_those_of_all_pairs(make_catalog: Callable[[], Any], seed: in
             assert all(one.cosines[facet.name] >= facet.same - 1e-6 for facet in made.card.facets)
 
 
-@pytest.mark.parametrize("method", ["annoy", "reduced"])
+@pytest.mark.parametrize("method", ["annoy", "cells"])
 def test_the_index_finds_them_too(
     make_catalog: Callable[[], Any], searching_by: Callable[[str], AbstractContextManager[None]], method: str
 ) -> None:
-    """Where trees or a reduced copy propose, in small batches."""
+    """Where cells propose, found by Annoy or by looking at all, in small batches."""
     made = make_catalog()
     with_copies(made, 1000)
     with searching_by(method):
         made.build()
         found = find_duplicates(made.open())
-    assert made.open().generation.spaces["image"].record.relations["similar"].method == method
+    assert made.open().generation.spaces["image"].record.relations["similar"].method == "cells"
     assert ids_of(found) == compared_all(made)
 
 

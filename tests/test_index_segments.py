@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.engine.segments import EXACT_ROWS, Segment, cover, cut
+from index.engine.segments import TREED, Segment, cover, cut
 
 
 @settings(max_examples=200, deadline=None)
@@ -52,11 +52,11 @@ def test_without_categories_there_is_one_segment():
     segment = cut([0, 50_000, 100_000], by_category=False)
     assert list(segment.walk()) == [Segment(0, 100_000, 0, 2)]
     assert segment.has_trees
-    assert not Segment(0, EXACT_ROWS, 0, 1).has_trees
+    assert not Segment(0, TREED, 0, 1).has_trees
 
 
 def test_nothing_can_be_cut():
     """A space without items is one empty segment."""
     offsets = np.array([0, 0])
-    assert [s.rows for s in cover(cut(offsets, by_category=True), np.array([False]), offsets)] == []
-    assert cut(offsets, by_category=True).rows == 0
+    assert [s.size for s in cover(cut(offsets, by_category=True), np.array([False]), offsets)] == []
+    assert cut(offsets, by_category=True).size == 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from index.answering.diversity import diversify
 from index.answering.duplicates import find_repeats
-from index.answering.question import Question, raw_of_items, vectors_of
+from index.answering.question import Question, units_of_items, vectors_of
 from index.answers import Query
 from index.catalog import Catalog
 from index.engine.delta import Delta
@@ -67,16 +67,18 @@ def choose(
     if not query.duplicates:
         named, own = len(question.named), len(question.own)
 
-        def raw_of(wanted: NDArray[np.int64]) -> Vectors:
+        def units_of(wanted: NDArray[np.int64]) -> NDArray[np.float16]:
             keys = [question.own[at] for at in wanted[wanted < own]]
             keys += pool.keys[wanted[wanted >= named] - named].tolist()
-            raw = raw_of_items(catalog, question.facets, keys)
+            units = units_of_items(catalog, question.facets, deltas[question.facets.name], keys)
+            if not len(question.described):
+                return units
             files = question.described[wanted[(own <= wanted) & (wanted < named)] - own]
             before = int(np.sum(wanted < own))
-            return np.vstack([raw[:before], files, raw[before:]])
+            return np.vstack([units[:before], question.facets.projection.units(files), units[before:]])
 
         together = np.vstack([question.named, _facets_of(deltas, question, pool, places)])
-        first = find_repeats(question.facets.projection, together, named, raw_of)[named:] - named
+        first = find_repeats(question.facets.projection, together, named, units_of)[named:] - named
         places = [place for place in places if first[place] == place]
         for place, leader in enumerate(first.tolist()):
             if 0 <= leader != place:

@@ -19,17 +19,18 @@ FIRST = 1000
 
 
 def find_repeats(
-    projection: Projection, vectors: Vectors, named: int, raw_of: Callable[[NDArray[np.int64]], Vectors]
+    projection: Projection, vectors: Vectors, named: int, units_of: Callable[[NDArray[np.int64]], NDArray[np.float16]]
 ) -> NDArray[np.int64]:
     """For each item, the place of the first one before it that it repeats; its own place when it repeats none.
 
-    Two items are near-duplicates when the cosine of every facet, as encoded, reaches ``Facet.same``.
+    Two items are near-duplicates when the cosine of every facet, as encoded, reaches ``Facet.same``, in half
+    precision.
 
     Args:
         vectors: float32, shape ``(n, dim)``, projected: the query's own items first, then answers, best first.
         named: How many of them are the query's own; they repeat nothing.
-        raw_of: Given places (int64, ascending), the encoders' vectors of those items, float32 ``(m, raw_dim)``;
-            called only when there are suspects.
+        units_of: Given places (int64, ascending), facets of those items as encoded, float16 ``(m, raw_dim)``: see
+            ``Projection.units``; called only when there are suspects.
 
     Returns:
         int64, shape ``(n,)``.
@@ -37,7 +38,7 @@ def find_repeats(
     first = np.arange(len(vectors))
     suspects = np.triu(_alike(projection, vectors[: named + FIRST]), 1)
     suspects[:, :named] = False
-    same = _confirmed(projection, suspects, raw_of)
+    same = _confirmed(projection, suspects, units_of)
     for row in np.flatnonzero(same.any(axis=0)).tolist():  # ascending: those before are settled
         before = [int(at) for at in np.flatnonzero(same[:, row]) if first[at] == at]
         if before:
@@ -46,17 +47,17 @@ def find_repeats(
 
 
 def same_pairs(
-    projection: Projection, vectors: Vectors, raw_of: Callable[[NDArray[np.int64]], Vectors]
+    projection: Projection, vectors: Vectors, units_of: Callable[[NDArray[np.int64]], NDArray[np.float16]]
 ) -> NDArray[np.bool_]:
     """Which items are near-duplicates of which.
 
     Args:
-        vectors, raw_of: See ``find_repeats``.
+        vectors, units_of: See ``find_repeats``.
 
     Returns:
         bool, shape ``(n, n)``, symmetric; no item is one of itself.
     """
-    same = _confirmed(projection, np.triu(_alike(projection, vectors), 1), raw_of)
+    same = _confirmed(projection, np.triu(_alike(projection, vectors), 1), units_of)
     return same | same.T
 
 
@@ -86,17 +87,17 @@ def _alike(projection: Projection, vectors: Vectors) -> NDArray[np.bool_]:
 
 
 def _confirmed(
-    projection: Projection, suspects: NDArray[np.bool_], raw_of: Callable[[NDArray[np.int64]], Vectors]
+    projection: Projection, suspects: NDArray[np.bool_], units_of: Callable[[NDArray[np.int64]], NDArray[np.float16]]
 ) -> NDArray[np.bool_]:
     """Those of the suspects, bool ``(n, n)``, whose cosines as encoded agree, too."""
     places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
     confirmed = np.zeros_like(suspects)
     if not len(places):
         return confirmed
-    raw = raw_of(places)
+    units = units_of(places).astype(np.float32)
     same = suspects[np.ix_(places, places)]
     for part in projection.parts:
-        facet = raw[:, part.raw]
+        facet = units[:, part.raw]
         products = facet @ facet.T
         lengths = np.sqrt(products.diagonal())
         lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.duplicates import find_repeats, same_pairs
-from index.answering.question import raw_of_items, vectors_of
+from index.answering.question import units_of_items, vectors_of
 from index.catalog import Catalog, chunks, marks
 from index.engine.delta import Delta, read_delta
 from index.engine.head import Head
@@ -148,7 +148,7 @@ class Places:
             self.facets.projection,
             facets,
             named,
-            lambda wanted: raw_of_items(self.catalog, self.facets, [listed[at] for at in wanted]),
+            lambda wanted: units_of_items(self.catalog, self.facets, self.facets_delta, [listed[at] for at in wanted]),
         )
 
     def same(self, keys: Sequence[int]) -> NDArray[np.bool_]:
@@ -157,7 +157,7 @@ class Places:
         return same_pairs(
             self.facets.projection,
             vectors_of(self.facets, self.facets_delta, listed)[0],
-            lambda wanted: raw_of_items(self.catalog, self.facets, [listed[at] for at in wanted]),
+            lambda wanted: units_of_items(self.catalog, self.facets, self.facets_delta, [listed[at] for at in wanted]),
         )
 
     def ids(self, keys: Sequence[int]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,16 +135,12 @@ def vectors_of(space: Space, delta: Delta, keys: list[int]) -> tuple[Vectors, ND
     Returns:
         float32, shape ``(len(keys), dim)``, zero where an item is not in this space; and which are.
     """
-    found = np.zeros((len(keys), space.record.dim), np.float32)
-    present = np.zeros(len(keys), bool)
-    rows = space.rows_of(np.asarray(keys, np.int64))
-    for at, (key, row) in enumerate(zip(keys, rows.tolist(), strict=True)):
-        place = delta.place_of(key)
-        if place is not None:
-            found[at], present[at] = delta.vectors[place], True
-        elif row >= 0 and not delta.masks(row):
-            found[at], present[at] = space.vectors[row], True
-    return found, present
+    listed = np.asarray(keys, np.int64)
+    places, rows = delta.locate(listed, space.rows_of(listed))
+    found = np.zeros((len(listed), space.record.dim), np.float32)
+    found[rows >= 0] = space.vectors[rows[rows >= 0]]
+    found[places >= 0] = delta.vectors[places[places >= 0]]
+    return found, (rows >= 0) | (places >= 0)
 
 
 def own_columns(raw: Vectors, facets: Space, space: Space) -> Vectors:
@@ -162,6 +159,24 @@ def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
     unique = sorted(set(keys))
     found = raw_vectors(catalog, unique, [held[name] for name in space.record.encoders])
     return found[np.searchsorted(unique, keys)] if keys else found
+
+
+def units_of_items(catalog: Catalog, facets: Space, delta: Delta, keys: Sequence[int]) -> NDArray[np.float16]:
+    """Facets of items as encoded, in half precision: see ``Projection.units``. float16, ``(len(keys), raw_dim)``.
+
+    Args:
+        facets: The rows of their modality.
+        delta: What changed of them; these items' vectors are read from the database.
+        keys: Database keys.
+    """
+    listed = np.asarray(keys, np.int64)
+    _, rows = delta.locate(listed, facets.rows_of(listed))
+    found = np.zeros((len(rows), facets.projection.raw_dim), np.float16)
+    found[rows >= 0] = facets.units[rows[rows >= 0]]
+    missing = np.flatnonzero(rows < 0).tolist()
+    if missing:
+        found[missing] = facets.projection.units(raw_of_items(catalog, facets, [keys[at] for at in missing]))
+    return found
 
 
 def _is_built(generation: Generation, relation: Relation) -> bool:

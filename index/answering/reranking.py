@@ -98,8 +98,10 @@ class Reranker:
 
     def _of(self, key: int, vector: Vector) -> tuple[NDArray[np.int64], float]:
         """What surrounds an item: rows, itself among them, and its own measure of near."""
-        row = int(self.searcher.space.rows_of(np.asarray([key]))[0])
-        beside = self.delta.place_of(key)
+        listed = np.asarray([key])
+        rows = self.searcher.space.rows_of(listed)
+        place = int(self.delta.locate(listed, rows)[0][0])
+        row, beside = int(rows[0]), place if place >= 0 else None
         if self._kept is not None and beside is None:
             return self._kept.members_of(row).astype(np.int64), float(self._kept.scales[row])
         if key not in self._found:

@@ -69,10 +69,10 @@ def _content(
     if space.projects_as(facets):
         return Content(question.named, question.weights, vectors_of(facets, deltas[facets.name], keys)[0])
     wanted, delta = [*question.own, *keys], deltas[space.name]
-    kept = space.rows_of(np.asarray(wanted, np.int64))
-    for at, key in enumerate(wanted):
-        if space.facets is None or delta.masks(int(kept[at])) or delta.place_of(key) is not None:
-            kept[at] = -1
+    listed = np.asarray(wanted, np.int64)
+    kept = (
+        np.full(len(listed), -1, np.int64) if space.facets is None else delta.locate(listed, space.rows_of(listed))[1]
+    )
     rows = np.zeros((len(wanted), space.projection.dim), np.float32)
     if space.facets is not None:
         rows[kept >= 0] = space.facets[kept[kept >= 0]]

@@ -49,7 +49,7 @@ def weigh(relation: Relation, space: Space, weights: tuple[tuple[str, float], ..
 
 
 def weighed_searcher(space: Space, relation: Relation) -> Searcher:
-    """A searcher that scans: trees were grown for the relation's own weights."""
+    """A searcher that scans: cells were fitted for the relation's own weights."""
     return Searcher(space, relation, scan_plan(relation))
 
 

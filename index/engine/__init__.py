@@ -1,1 +1,1 @@
-"""Catalog → generations of rows and trees, and how they are searched."""
+"""Catalog → generations of rows and cells, and how they are searched."""

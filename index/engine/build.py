@@ -1,7 +1,8 @@
-"""Building a generation: project every item, lay rows out by category, grow trees, measure recall."""
+"""Building a generation: project every item, lay rows out by category and in cells, measure recall."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from index.catalog import Catalog, HeldEncoder, chunks, marks
 from index.engine.ann import build_trees
-from index.engine.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_trees
+from index.engine.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_cells
+from index.engine.cells import fit_cells, half_squares
 from index.engine.generations import (
     FORMAT_VERSION,
     MANIFEST,
@@ -29,23 +31,31 @@ from index.engine.generations import (
 )
 from index.engine.projection import Projection, fit_projection
 from index.engine.rows import (
+    CELLS,
+    CENTRES,
     FACETS,
+    LAYOUT,
     PROJECTION,
     REDUCED,
     REDUCER,
+    STARTS,
+    UNITS,
     VECTORS,
     LearnedSpace,
     SearchPlan,
     Space,
     SpaceRecord,
+    mapped,
 )
-from index.engine.segments import cut
 from index.engine.spaces import FIT_ITEMS
 from index.engine.surroundings import find_surroundings
 from index.errors import NotBuiltError, StaleIndexError
 from index.learned import head_of, links_of, rows_of_items
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vectors
+
+UNSORTED = "unsorted.f32"
+"""The reduced copy in the order of rows, until it is laid out by cells."""
 
 LEARNED = "learned-"
 """What the folders of learned relations begin with."""
@@ -60,15 +70,11 @@ ALWAYS_REBUILD = 20_000
 REBUILD_SHARE = 0.05
 """Larger ones when this share of the items changed; until then changes are searched beside the trees."""
 
-TREES = 32
-"""Annoy trees for each segment. Measured on 100,000 rows: against 16, 48 trees reach recall 0.99 with half
-the nodes inspected where neighbours are spread, and take twice as long to build; this lies between."""
-
-SEGMENT_TREES = 16
-"""The same where rows are cut by category: every row is then in the trees of several segments."""
+EXACT_ROWS = 5000
+"""Up to so many rows are scanned: it takes a third of a millisecond, and there is nothing to measure."""
 
 REDUCED_DIM = 64
-"""Dimensions of the copy that trees are built on; the full vectors decide. Measured on 100,000 rows of
+"""Dimensions of the reduced copy, which proposes; the full vectors decide. Measured on 100,000 rows of
 240 dimensions: 64 reached recall 0.99 in a quarter of the time of 240, 32 needed twice the candidates."""
 
 
@@ -192,7 +198,11 @@ def _build_facets(
     step = max(1, -(-len(keys) // FIT_ITEMS))
     projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
     projection.save(folder / PROJECTION)
-    _write_rows(catalog, folder, keys, encoders, {VECTORS: lambda _keys, raw: projection.project(raw)})
+    files: dict[str, Callable[[Sequence[int], Vectors], NDArray[np.floating]]] = {
+        VECTORS: lambda _keys, raw: projection.project(raw).astype("<f4", copy=False),
+        UNITS: lambda _keys, raw: projection.units(raw),
+    }
+    _write_rows(catalog, folder, keys, encoders, files)
     record = SpaceRecord(len(keys), projection.dim, tuple(encoders), tuple(categories), tuple(offsets), {})
     space = Space(folder, own[0].modality, record, own)
     for relation in relations:
@@ -209,14 +219,14 @@ def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: f
     encoders = {name: held[name] for name in names}
     keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])
     (folder / PROJECTION).write_bytes(head.to_bytes())
-    files: dict[str, Callable[[Sequence[int], Vectors], Vectors]] = {
-        VECTORS: partial(rows_of_items, catalog, relation.name, head)
+    files: dict[str, Callable[[Sequence[int], Vectors], NDArray[np.floating]]] = {
+        VECTORS: lambda keys, raw: rows_of_items(catalog, relation.name, head, keys, raw).astype("<f4", copy=False)
     }
     modality = next(iter(encoders.values())).card.modality
     every = {name: each.card for name, each in held.items() if each.card.modality == modality}
     beside = Projection.load(folder.parent / modality / PROJECTION, list(every.values()))
     if tuple(every) != names or not head.projection.equals(beside):  # else facets stand in the modality's own rows
-        files[FACETS] = lambda _keys, raw: head.projection.project(raw)
+        files[FACETS] = lambda _keys, raw: head.projection.project(raw).astype("<f4", copy=False)
     _write_rows(catalog, folder, keys, encoders, files)
     record = SpaceRecord(len(keys), head.width, names, tuple(categories), tuple(offsets), {}, relation.name)
     own = [each.card for each in encoders.values()]
@@ -229,7 +239,7 @@ def _write_rows(
     folder: Path,
     keys: NDArray[np.int64],
     encoders: Mapping[str, HeldEncoder],
-    files: Mapping[str, Callable[[Sequence[int], Vectors], Vectors]],
+    files: Mapping[str, Callable[[Sequence[int], Vectors], NDArray[np.floating]]],
 ) -> None:
     """Write the keys of rows and, file by file, what becomes of their keys and vectors."""
     with (folder / "keys.i64").open("wb") as file:
@@ -240,7 +250,7 @@ def _write_rows(
             some = keys[start : start + BLOCK].tolist()
             raw = raw_vectors(catalog, some, encoders.values())
             for name, project in files.items():
-                opened[name].write(project(some, raw).astype("<f4", copy=False).tobytes())
+                opened[name].write(project(some, raw).tobytes())
 
 
 def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) -> None:
@@ -275,42 +285,33 @@ def _ordered(catalog: Catalog, encoders: Sequence[int]) -> tuple[NDArray[np.int6
 
 
 def _build_relation(space: Space, relation: Relation, recall: float) -> SearchPlan:
-    by_category = relation.rule != "any" and len(space.record.categories) > 1
-    segments = cut(space.offsets, by_category=by_category)
-    if not segments.has_trees or not rows_that_meet_trees(space, relation).any():
+    if space.record.count <= EXACT_ROWS or not rows_that_meet_cells(space, relation).any():
         return exact_plan(space, relation)
     folder = space.folder / relation.name
     folder.mkdir()
+    by_category = relation.rule != "any" and len(space.record.categories) > 1
     dim = _reduce(space, relation, folder)
-    trees = SEGMENT_TREES if by_category else TREES
     plan = SearchPlan(
-        digest=relation.digest, method="annoy", recall=0.0, measured_on=0, trees=trees, search_k=0, candidates=0,
+        digest=relation.digest, method="cells", recall=0.0, measured_on=0, cells=0, probes=0, search_k=0, candidates=0,
         dim=dim, by_category=by_category, seconds_per_query=0.0, seconds_per_row=0.0, random=(),
     )  # fmt: skip
     space.record.relations[relation.name] = plan
-    _write_tree_rows(space, relation, folder)
-    rows = space.reduced(relation.name)
-    for segment in segments.walk():
+    space.record.relations[relation.name] = replace(plan, cells=_lay_out(space, relation, folder, plan))
+    for segment in space.segments(relation.name).walk():
         if segment.has_trees:
-            build_trees(folder / segment.name, rows[segment.start : segment.stop], plan.trees, space.metric)
-    del rows
+            centres = space.cells(relation.name).centres
+            build_trees(folder / segment.name, centres[segment.start : segment.stop])
     plan = calibrate(space, relation, recall)
-    _drop_unused(folder, plan)
+    if plan.method == "exact":
+        shutil.rmtree(folder)
+    elif not plan.search_k:
+        for path in folder.glob("*.ann"):
+            path.unlink()
     return plan
 
 
-def _drop_unused(folder: Path, plan: SearchPlan) -> None:
-    """Delete the files that the method chosen does not read."""
-    needed = {"annoy": (REDUCER, ".ann"), "reduced": (REDUCER, REDUCED), "exact": ()}[plan.method]
-    for path in list(folder.iterdir()):
-        if not path.name.endswith(needed):
-            path.unlink()
-    if not needed:
-        folder.rmdir()
-
-
 def _reduce(space: Space, relation: Relation, folder: Path) -> int:
-    """Fit the map to the copy that trees are built on, and return its dimensions; a learned relation has its own."""
+    """Fit the map to the reduced copy, and return its dimensions; a learned relation has its own."""
     if isinstance(space, LearnedSpace):
         return space.head.rank
     reducer = fit_reducer(space.vectors, np.sqrt(space.facet_weights(relation)))
@@ -318,13 +319,29 @@ def _reduce(space: Space, relation: Relation, folder: Path) -> int:
     return int(reducer.shape[1])
 
 
-def _write_tree_rows(space: Space, relation: Relation, folder: Path) -> None:
-    to_trees, _ = space.tree_maps(relation)
-    with (folder / REDUCED).open("wb") as file:
-        for start in range(0, space.record.count, BLOCK):
-            reduced = space.vectors[start : start + BLOCK] @ to_trees
-            file.write(reduced.astype("<f4", copy=False).tobytes())
+def _lay_out(space: Space, relation: Relation, folder: Path, plan: SearchPlan) -> int:
+    """Divide the reduced copy of all rows into cells, write it in their order, and return how many they are."""
+    of_rows, _ = space.reducers(relation)
+    count, unsorted = space.record.count, folder / UNSORTED
+    with unsorted.open("wb") as file:
+        for start in range(0, count, BLOCK):
+            file.write((space.vectors[start : start + BLOCK] @ of_rows).astype("<f4", copy=False).tobytes())
             space.release()
+    rows: Vectors = mapped(unsorted, "<f4", (count, plan.dim))
+    cells = fit_cells(rows, space.offsets if plan.by_category else np.asarray([0, count]))
+    with (folder / REDUCED).open("wb") as file:
+        for start in range(0, count, BLOCK):
+            some = rows[cells.rows[start : start + BLOCK]]
+            if space.by_distance:
+                some = np.column_stack([some, -half_squares(some)])
+            file.write(some.astype("<f4", copy=False).tobytes())
+    del rows
+    unsorted.unlink()
+    (folder / CENTRES).write_bytes(cells.centres.astype("<f4").tobytes())
+    (folder / STARTS).write_bytes(cells.starts.astype("<i8").tobytes())
+    (folder / LAYOUT).write_bytes(cells.rows.astype("<i4").tobytes())
+    (folder / CELLS).write_bytes(cells.offsets.astype("<i8").tobytes())
+    return len(cells.centres)
 
 
 def fit_reducer(vectors: Vectors, weights: NDArray[np.float32]) -> NDArray[np.float32]:

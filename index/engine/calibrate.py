@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from index.engine.rows import LearnedSpace, SearchPlan, Space
-from index.engine.search import CALIBRATED_K, SPARE, Found, Restriction, Searcher
-from index.engine.segments import Segment
+from index.engine.rows import SearchPlan, Space
+from index.engine.search import CALIBRATED_K, FEW, SPARE, Found, Restriction, Searcher
 from index.relations import Relation
 
 CHOOSING = 128
@@ -30,8 +29,11 @@ processor caches hold."""
 DEPTHS = (50, 100, 200, 400, 800, 1600)
 """Numbers of candidates tried."""
 
-FEWEST_NODES = 250
-"""Nodes that Annoy is first asked to inspect; doubled until recall suffices or a scan is faster."""
+FEWEST_PROBES = 2
+"""Cells first looked into; doubled until recall suffices or a scan is faster."""
+
+NODES = (16, 32, 64, 128)
+"""Nodes that Annoy inspects for each cell that it proposes: numbers tried."""
 
 MARGIN = 0.6
 """Share of the allowed misses that the chosen settings use on the queries they were chosen on, so
@@ -79,13 +81,13 @@ class _Probe:
 
 
 def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> SearchPlan:
-    """Choose a method and its settings; trees and the reduced copy are already built.
+    """Choose a method and its settings; cells, their trees and the reduced copy are already there.
 
     Queries are items of the catalog, each excluded from its own answer and asked under the relation's
     rule; what is chosen on some of them is measured on the others.
 
     Args:
-        space: Its record must hold a plan for the relation, with method ``"annoy"`` and the trees built.
+        space: Its record must hold a plan for the relation, with method ``"cells"``.
         asked: Recall at 10 to reach.
 
     Returns:
@@ -96,44 +98,37 @@ def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> 
     some = min(CHOOSING, len(probe.rows) // 4)
     chosen_on, told_on = probe.part(slice(some)), probe.part(slice(some, None))
     wanted = 1 - (1 - asked) * MARGIN
-    tried = [_annoy_plan(space, relation, plan, chosen_on, wanted)]
-    if not isinstance(space, LearnedSpace):  # whose rows are as short as a reduced copy
-        tried.append(_reduced_plan(space, relation, plan, chosen_on, wanted))
-    for best in sorted((plan for plan in tried if plan), key=lambda plan: plan.seconds_per_query):
-        while best.seconds_per_query < probe.per_scan:
-            recall, seconds = _measure(space, relation, best, told_on)
-            best = replace(best, seconds_per_query=seconds)
-            if recall >= asked:
-                best = replace(best, recall=round(recall, 4), measured_on=len(told_on.rows))
-                space.record.relations[relation.name] = best
-                return best
-            best = replace(best, search_k=best.search_k * 3 // 2, candidates=best.candidates * 3 // 2)
+    best = _cells_plan(space, relation, plan, chosen_on, wanted)
+    while best and best.seconds_per_query < probe.per_scan:
+        recall, seconds = _measure(space, relation, best, told_on)
+        best = replace(best, seconds_per_query=seconds)
+        if recall >= asked:
+            best = replace(best, recall=round(recall, 4), measured_on=len(told_on.rows))
+            space.record.relations[relation.name] = best
+            return best
+        best = replace(
+            best, probes=best.probes * 3 // 2, search_k=best.search_k * 3 // 2, candidates=best.candidates * 3 // 2
+        )
     return exact_plan(space, relation, per_row)
 
 
-def _annoy_plan(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
-    """The fastest settings of Annoy that reach the recall wanted, or ``None``."""
+def _cells_plan(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
+    """The fastest settings that reach the recall wanted, or ``None``."""
     best: SearchPlan | None = None
-    search_k = FEWEST_NODES
-    while search_k < 4 * space.record.count:
-        deep = replace(plan, search_k=search_k, candidates=DEPTHS[-1])
+    probes = FEWEST_PROBES
+    while probes < 2 * plan.cells:
+        deep = replace(plan, probes=probes, candidates=DEPTHS[-1])
         recall, seconds = _measure(space, relation, deep, probe)
         if recall >= wanted:
             trial = _shallowest(space, relation, deep, probe, wanted) or deep
+            trial = _by_annoy(space, relation, trial, probe, wanted)
             if best and trial.seconds_per_query >= best.seconds_per_query:
-                break  # more nodes only cost more from here on
+                break  # more cells only cost more from here on
             best = trial
         elif seconds > probe.per_scan:
             break
-        search_k *= 2
+        probes *= 2
     return best
-
-
-def _reduced_plan(
-    space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float
-) -> SearchPlan | None:
-    """The fewest candidates with which a scan of the reduced copy reaches the recall wanted, or ``None``."""
-    return _shallowest(space, relation, replace(plan, method="reduced", trees=0, by_category=False), probe, wanted)
 
 
 def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
@@ -143,6 +138,20 @@ def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
         if recall >= wanted:
             return replace(trial, seconds_per_query=seconds)
     return None
+
+
+def _by_annoy(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan:
+    """The same plan with Annoy asked for the nearest cells, where that is faster at the recall wanted."""
+    if not space.segments(relation.name).has_trees:
+        return plan
+    for nodes in NODES:
+        trial = replace(plan, search_k=plan.probes * nodes)
+        recall, seconds = _measure(space, relation, trial, probe)
+        if seconds >= plan.seconds_per_query:
+            break
+        if recall >= wanted:
+            return replace(trial, seconds_per_query=seconds)
+    return plan
 
 
 def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
@@ -155,15 +164,15 @@ def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -
 def scan_plan(relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
     """The plan of scanning: recall 1 by construction."""
     return SearchPlan(
-        digest=relation.digest, method="exact", recall=1.0, measured_on=0, trees=0, search_k=0, candidates=0, dim=0,
-        by_category=False, seconds_per_query=0.0, seconds_per_row=seconds_per_row, random=(),
+        digest=relation.digest, method="exact", recall=1.0, measured_on=0, cells=0, probes=0, search_k=0, candidates=0,
+        dim=0, by_category=False, seconds_per_query=0.0, seconds_per_row=seconds_per_row, random=(),
     )  # fmt: skip
 
 
 def _probe(space: Space, relation: Relation, seed: int) -> tuple[_Probe, float]:
     """Draw queries and find their true answers; also the seconds that scanning one row takes."""
     rng = np.random.default_rng(seed)
-    askable = np.flatnonzero(rows_that_meet_trees(space, relation))
+    askable = np.flatnonzero(rows_that_meet_cells(space, relation))
     rows = rng.permutation(askable)[: CHOOSING + TELLING]
     last, answers = _truth(space, relation, rows)
     some = space.vectors[:TIMED_ROWS]
@@ -187,15 +196,13 @@ def _rows_scanned(space: Space, relation: Relation, rows: NDArray[np.int64]) -> 
     return inside if relation.rule == "same category" else space.record.count - inside
 
 
-def rows_that_meet_trees(space: Space, relation: Relation) -> NDArray[np.bool_]:
-    """Rows whose questions look at a segment large enough for trees; the others are scanned. bool, ``(count,)``."""
+def rows_that_meet_cells(space: Space, relation: Relation) -> NDArray[np.bool_]:
+    """Rows whose questions look at enough rows for cells; the others are scanned. bool, ``(count,)``."""
     if relation.rule != "same category":
         return np.ones(space.record.count, bool)
     large = [
-        name is None or Segment(start, stop, code, code + 1).has_trees
-        for code, (name, start, stop) in enumerate(
-            zip(space.record.categories, space.offsets[:-1].tolist(), space.offsets[1:].tolist(), strict=True)
-        )
+        name is None or size > FEW
+        for name, size in zip(space.record.categories, np.diff(space.offsets).tolist(), strict=True)
     ]
     return np.repeat(large, np.diff(space.offsets))
 
@@ -222,17 +229,20 @@ def _truth(space: Space, relation: Relation, rows: NDArray[np.int64]) -> tuple[N
 
 def _measure(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe) -> tuple[float, float]:
     """Mean recall and typical seconds of the queries that a plan answers by its own method, not by a scan."""
+    from threadpoolctl import threadpool_limits
+
     searcher = Searcher(space, relation, replace(plan, seconds_per_query=0.0))  # free, so always preferred to a scan
     recalls, seconds = [], []
     asked = zip(probe.rows.tolist(), probe.last.tolist(), probe.answers.tolist(), strict=True)
-    for number, (row, last, answers) in enumerate(asked):
-        if number % RELEASED_AFTER == 0:
-            space.release()
-        found, spent = _ask(searcher, row)
-        if found.method == plan.method:
-            seconds.append(spent)
-            reached = np.count_nonzero(found.scores[:CALIBRATED_K] >= last - ROUNDING * max(1.0, abs(last)))
-            recalls.append(min(reached, answers) / answers if answers else 1.0)
+    with threadpool_limits(1):  # as questions are asked: many at once, each by one thread
+        for number, (row, last, answers) in enumerate(asked):
+            if number % RELEASED_AFTER == 0:
+                space.release()
+            found, spent = _ask(searcher, row)
+            if found.method != "exact":
+                seconds.append(spent)
+                reached = np.count_nonzero(found.scores[:CALIBRATED_K] >= last - ROUNDING * max(1.0, abs(last)))
+                recalls.append(min(reached, answers) / answers if answers else 1.0)
     if not recalls:
         return 0.0, math.inf
     return float(np.mean(recalls)), _typical(seconds)

@@ -1,4 +1,4 @@
-"""The delta: items changed since the generation was built, searched exactly beside its trees."""
+"""The delta: items changed since the generation was built, searched exactly beside it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,21 @@ class Delta:
     vectors: Vectors
     masked: NDArray[np.int64]
 
-    def place_of(self, key: int) -> int | None:
-        """Place of an item by database key, or ``None``."""
-        place = int(np.searchsorted(self.keys, key))
-        return place if place < len(self.keys) and self.keys[place] == key else None
+    def locate(self, keys: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where items stand now.
 
-    def masks(self, row: int) -> bool:
-        """Whether a row of the generation is outdated."""
-        place = int(np.searchsorted(self.masked, row))
-        return place < len(self.masked) and int(self.masked[place]) == row
+        Args:
+            keys: Database keys.
+            rows: Their rows of the generation, -1 where it has none. Same shape.
+
+        Returns:
+            Places among ``keys`` of this delta, -1 for items that did not change; and the rows, -1 where they are
+            outdated. int64, same shape.
+        """
+        if not len(self.keys) and not len(self.masked):
+            return np.full(len(keys), -1, np.int64), rows
+        places = _places(self.keys, keys)
+        return places, np.where((places >= 0) | (_places(self.masked, rows) >= 0), -1, rows)
 
     def search(
         self,
@@ -71,6 +77,14 @@ class Delta:
             may &= place < np.searchsorted(matching, self.keys, side="right")
         vectors = self.vectors[may]
         return self.keys[may], vectors @ weighted, vectors
+
+
+def _places(among: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where numbers stand in an ascending list, -1 for those that do not. int64, shape of ``wanted``."""
+    if not len(among):
+        return np.full(len(wanted), -1, np.int64)
+    places = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
+    return np.where(among[places] == wanted, places, -1)
 
 
 def read_delta(catalog: Catalog, sequence: int, space: Space) -> Delta:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.engine.ann import Metric, Trees
+from index.engine.ann import Trees
+from index.engine.cells import Cells
 from index.engine.head import Content, Head
 from index.engine.projection import Projection
 from index.engine.segments import Segment, cut
@@ -23,9 +24,11 @@ from index.types import EncoderCard, Modality, Vector, Vectors
 
 REDUCER = "reducer.f32"
 REDUCED = "reduced.f32"
+CENTRES, STARTS, LAYOUT, CELLS = "centres.f32", "starts.i64", "layout.i32", "cells.i64"
 PROJECTION = "projection.npz"
 FACETS = "facets.f32"
 VECTORS = "vectors.f32"
+UNITS = "units.f16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,15 @@ class SearchPlan:
 
     Attributes:
         digest: Of the relation, to refuse trees of another definition.
-        method: ``"annoy"``, ``"reduced"`` or ``"exact"``; see ``index.engine.search``.
+        method: ``"cells"`` or ``"exact"``; see ``index.engine.search``.
         recall: Measured on held-out queries at k = 10, after exact re-ranking; 1.0 when exact.
         measured_on: How many held-out queries.
-        trees: Per segment.
-        search_k: Nodes that Annoy inspects for one query.
+        cells: How many cells rows were divided into.
+        probes: How many of them one query looks into.
+        search_k: Nodes that Annoy inspects to propose them; 0 where looking at all centres is faster.
         candidates: Rows that are re-ranked exactly.
-        dim: Dimensions of the reduced copy that trees are built on.
-        by_category: Whether the trees follow the categories.
+        dim: Dimensions of the reduced copy that is laid out by cells.
+        by_category: Whether cells keep to categories.
         seconds_per_query: Lower quartile of one query by this method, with re-ranking, on this machine; 0 when exact.
         seconds_per_row: Of an exact scan, on this machine.
         random: Quantiles (at ``RANDOM_LEVELS``) of the scores of random pairs.
@@ -52,7 +56,8 @@ class SearchPlan:
     method: str
     recall: float
     measured_on: int
-    trees: int
+    cells: int
+    probes: int
     search_k: int
     candidates: int
     dim: int
@@ -82,7 +87,8 @@ class Space:
     ``LearnedSpace`` is the same for a learned relation; what differs is how rows are asked.
     """
 
-    metric: Metric = "angular"
+    by_distance = False
+    """Whether rows are told apart by their distance from who is asked about, not by a product with him."""
 
     def __init__(self, folder: Path, modality: Modality, record: SpaceRecord, cards: Sequence[EncoderCard]) -> None:
         self.folder = folder
@@ -93,6 +99,11 @@ class Space:
         self.keys: NDArray[np.int64] = mapped(folder / "keys.i64", "<i8", (record.count,))
         self.vectors: Vectors = mapped(folder / VECTORS, "<f4", (record.count, record.dim))
         self._trees: dict[tuple[str, str], Trees] = {}
+
+    @cached_property
+    def units(self) -> NDArray[np.float16]:
+        """Facets of all rows as encoded: see ``Projection.units``. float16, ``(count, raw_dim)``."""
+        return mapped(self.folder / UNITS, "<f2", (self.record.count, self.projection.raw_dim))
 
     @property
     def name(self) -> str:
@@ -119,42 +130,55 @@ class Space:
         _release(self.vectors)
 
     @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        return np.argsort(self.keys, kind="stable")
+    def _rows(self) -> NDArray[np.int32]:
+        """Row of each database key, as a table: keys count from 1 almost without holes."""
+        table = np.full(int(self.keys.max(initial=0)) + 1, -1, np.int32)
+        table[self.keys] = np.arange(self.record.count, dtype=np.int32)
+        return table
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of items by database key; -1 for items that are not in this space. int64, same shape."""
-        if not self.record.count:
-            return np.full(len(keys), -1, np.int64)
-        place = np.searchsorted(self.keys, keys, sorter=self._order)
-        rows = self._order[np.minimum(place, self.record.count - 1)]
-        return np.where(self.keys[rows] == keys, rows, -1)
+        known = keys < len(self._rows)
+        rows: NDArray[np.int64] = self._rows[np.where(known, keys, 0)].astype(np.int64)
+        return rows if known.all() else np.where(known, rows, -1)
 
     def categories_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Category codes of rows. int64, same shape."""
         return np.searchsorted(self.offsets, rows, side="right") - 1
 
+    def cells(self, relation: str) -> Cells:
+        """How one relation's rows are divided into cells."""
+        plan, folder = self.record.relations[relation], self.folder / relation
+        parts = len(self.record.categories) if plan.by_category else 1
+        return Cells(
+            mapped(folder / CENTRES, "<f4", (plan.cells, plan.dim)),
+            mapped(folder / STARTS, "<i8", (plan.cells + 1,)),
+            mapped(folder / LAYOUT, "<i4", (self.record.count,)),
+            mapped(folder / CELLS, "<i8", (parts + 1,)),
+        )
+
     def segments(self, relation: str) -> Segment:
-        """The tree of segments that one relation's trees were built on."""
-        return cut(self.offsets, by_category=self.record.relations[relation].by_category)
+        """The tree of segments of cells that one relation's trees were built on."""
+        plan = self.record.relations[relation]
+        return cut(self.cells(relation).offsets, by_category=plan.by_category)
 
     def reducer(self, relation: str) -> NDArray[np.float32]:
-        """The matrix that maps weighted rows to the copy that trees are built on. float32, ``(dim, reduced)``."""
+        """The matrix that maps weighted rows to their reduced copy. float32, ``(dim, reduced)``."""
         plan = self.record.relations[relation]
         return mapped(self.folder / relation / REDUCER, "<f4", (self.record.dim, plan.dim))
 
     def reduced(self, relation: str) -> Vectors:
-        """The copy that trees are built on, kept where it is searched itself. float32, ``(count, reduced)``."""
+        """The reduced copy of all rows, laid out by cells, and half of each one's square, negative, where distances
+        count. float32, ``(count, reduced)`` or ``(count, reduced + 1)``."""
         plan = self.record.relations[relation]
-        return mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim))
+        return mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim + self.by_distance))
 
     def trees(self, relation: str, segment: Segment) -> Trees:
-        """Open (once) the trees of one segment."""
+        """Open (once) the trees over the centres of one segment of cells."""
         key = (relation, segment.name)
         if key not in self._trees:
             plan = self.record.relations[relation]
-            path = self.folder / relation / segment.name
-            self._trees[key] = Trees(path, plan.dim, segment.rows, self.metric)
+            self._trees[key] = Trees(self.folder / relation / segment.name, plan.dim, segment.size)
         return self._trees[key]
 
     # How rows are asked
@@ -205,8 +229,8 @@ class Space:
     def _products(self, relation: Relation, left: NDArray[np.int64], right: NDArray[np.int64]) -> Any:
         return np.einsum("ij,ij->i", self.question(relation, self.vectors[left]), self.vectors[right])
 
-    def tree_maps(self, relation: Relation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Matrices from rows, and from whoever is asked about, to where trees are built. float32, ``(dim, m)``."""
+    def reducers(self, relation: Relation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Matrices from rows, and from whoever is asked about, to the reduced copy. float32, ``(dim, reduced)``."""
         weighted = np.sqrt(self.facet_weights(relation))[:, None] * self.reducer(relation.name)
         return weighted, weighted
 
@@ -235,7 +259,7 @@ class Space:
 class LearnedSpace(Space):
     """The rows of one learned relation: see ``index.engine.head.Head``."""
 
-    metric: Metric = "euclidean"
+    by_distance = True
     _alike: bool | None = None
 
     @cached_property
@@ -291,8 +315,8 @@ class LearnedSpace(Space):
         """Link probabilities."""
         return self.head.probability(self.vectors[left], self._products(relation, left, right))
 
-    def tree_maps(self, relation: Relation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Trees are built on where rows stand as answers, and asked from where they stand when asked about."""
+    def reducers(self, relation: Relation) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The copy is of where rows stand as answers, and asked from where they stand when asked about."""
         of_rows, of_asked = np.zeros((2, self.head.width, self.head.rank), np.float32)
         own = np.arange(self.head.rank)
         of_rows[own, own] = 1

@@ -1,10 +1,11 @@
 """Searching one relation's rows: candidates are proposed cheaply, exact scores on full vectors decide.
 
-Three methods, of which the build picks the fastest that keeps the recall asked for:
+Two methods, of which the build picks the faster that keeps the recall asked for:
 
-* ``annoy``    Annoy trees propose: time grows with the logarithm of the catalog.
-* ``reduced``  a scan of the copy that trees are built on proposes: a quarter of the memory of a full scan.
-* ``exact``    every row that may answer is scored: small catalogs, small categories, narrow filters.
+* ``cells``  rows lie in cells around centres; the cells nearest to the question are read as runs of a reduced copy,
+             and propose. Which cells are nearest is asked of Annoy trees over the centres, so time grows with the
+             logarithm of the catalog; while there are few centres, looking at all of them is faster.
+* ``exact``  every row that may answer is scored: small catalogs, small categories, narrow filters.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine.cells import half_squares
 from index.engine.rows import SearchPlan, Space
 from index.engine.segments import Segment, cover, cut
 from index.relations import Relation
@@ -24,20 +26,26 @@ CALIBRATED_K = 10
 
 SPARE = 10
 """Rows fetched beyond the answers asked for, to stand in for near-duplicates that are collapsed; plans
-are calibrated with them, longer lists inspect in proportion."""
+are calibrated with them, longer lists look into more cells in proportion."""
+
+FEW = 1000
+"""So few rows that may answer are scored exactly at once."""
 
 SPARSE = 0.3
 """Share of a range below which its allowed rows are gathered instead of scanning the whole range."""
 
-SMALLEST_SHARE = 0.05
-"""A segment's trees are asked for nodes in proportion to its rows, but never for less than this share."""
-
 SLACK = 1.5
-"""Under a filter, so many times the candidates are proposed, and the share of them that pass may fall short
-of the filter's overall share by this factor; a filter that points further away from the query is scanned."""
+"""Under a filter, so many times as many cells are looked into as its share of rows would have it, at most; a filter
+that points further away from the query is scanned."""
 
-FEW = 4
-"""Up to so many times the candidates of a reduced scan, rows are scored exactly at once."""
+NEARLY_ALL = 0.75
+"""Share of rows from which on a filter does not steer the search; who fails it is left out afterwards."""
+
+SORTING = 2.0
+"""Finding the cells that pass a filter takes so many times as long as a question without one."""
+
+MASKS_KEPT = 16
+"""Filters for which is kept where those that pass lie in cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,8 @@ class Restriction:
 
     Attributes:
         categories: bool, shape ``(categories,)``; ``None`` allows all.
-        mask: bool, shape ``(rows,)``: passes the filter, is neither removed nor outdated; ``None`` allows all.
+        mask: bool, shape ``(rows,)``: passes the filter, is neither removed nor outdated; ``None`` allows all. It is
+            never changed.
         excluded: Sorted rows that may not answer, few of them: the query itself. int64.
     """
 
@@ -64,22 +73,43 @@ class Found:
     method: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """Where rows that pass a mask lie in the layout of cells.
+
+    Attributes:
+        mask: Of rows.
+        laid: The same of places.
+        places: Those that pass, ascending. int64.
+        bounds: Each cell's first among them, then their number. int64, shape ``(cells + 1,)``.
+        sizes: How many of each cell pass. int64, shape ``(cells,)``.
+    """
+
+    mask: NDArray[np.bool_]
+    laid: NDArray[np.bool_]
+    places: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
 class Searcher:
-    """Answers one relation over one space."""
+    """Answers one relation over one space. One object serves one thread at a time."""
 
     def __init__(self, space: Space, relation: Relation, plan: SearchPlan | None = None) -> None:
         """Searches by the space's own plan, or by another for the same files."""
         self.space = space
         self.relation = relation
         self.plan = plan or space.record.relations[relation.name]
-        self.whole = Segment(0, space.record.count, 0, len(space.record.categories))
-        self.segments = self.whole
-        if self.plan.method == "annoy":
-            self.segments = cut(space.offsets, by_category=self.plan.by_category)
-        if self.plan.method == "reduced":
+        self.whole = cut(space.offsets, by_category=False)
+        self._masks: dict[int, _Passing] = {}
+        if self.plan.method == "cells":
+            self.cells = space.cells(relation.name)
+            self.starts = self.cells.starts
+            self.centres = np.ascontiguousarray(self.cells.centres)
+            self.halves = half_squares(self.centres)
+            self.segments = cut(self.cells.offsets, by_category=self.plan.by_category)
             self.reduced = space.reduced(relation.name)
-        if self.plan.method != "exact":
-            _, self.to_trees = space.tree_maps(relation)
+            _, self.reducer = space.reducers(relation)
 
     def search(self, query: Vector, count: int, restriction: Restriction) -> Found:
         """Find the ``count`` closest rows.
@@ -94,68 +124,149 @@ class Searcher:
             ``Space.scores`` makes scores of; ties in row order.
         """
         weighted = self.space.question(self.relation, query)
-        parts = self._parts(restriction)
-        passing = sum(_passing(part, restriction) for part in parts)
         found = None
-        if passing and self.plan.method == "annoy":
-            found = self._by_trees(query, weighted, count, parts, passing, restriction)
-        elif self.plan.method == "reduced":
-            found = self._by_reduced(query, weighted, count, parts, passing, restriction)
+        if self.plan.method == "cells" and (restriction.categories is None or self.plan.by_category):
+            found = self._by_cells(query, weighted, count, restriction)
         if found is None:
-            pieces = [_scan(self.space.vectors, part, weighted, restriction) for part in parts]
+            pieces = [_scan(self.space.vectors, part, weighted, restriction) for part in self._ranges(restriction)]
             found = _best(pieces, count, restriction, "exact")
         return found
 
-    def _by_trees(
-        self, query: Vector, weighted: Vector, count: int, parts: list[Segment], passing: int, restriction: Restriction
-    ) -> Found | None:
-        """Search with trees; ``None`` when a scan is faster, or when trees cannot keep their recall."""
-        if not any(part.has_trees for part in parts):
-            return None
-        total = sum(part.rows for part in parts)
-        share = passing / total
-        stretch = max(1.0, count / (CALIBRATED_K + SPARE)) / share * (1.0 if restriction.mask is None else SLACK)
-        by_scan = total * self.plan.seconds_per_row * min(1.0, share / SPARSE)
-        if self.plan.seconds_per_query * stretch > by_scan:
-            return None
-        reduced = query @ self.to_trees
-        pieces = []
-        for part in parts:
-            if not part.has_trees:
-                pieces.append(_scan(self.space.vectors, part, weighted, restriction))
-                continue
-            near = self._propose(part, reduced, stretch)
-            if restriction.mask is not None:
-                proposed = len(near)
-                near = near[restriction.mask[near]]
-                if len(near) * SLACK < proposed * _passing(part, restriction) / part.rows:
-                    return None
-            pieces.append((near, self.space.vectors[near] @ weighted))
-        found = _best(pieces, count, restriction, "annoy")
-        return found if len(found.rows) >= min(count, passing) else None
-
-    def _propose(self, part: Segment, reduced: Vector, stretch: float) -> NDArray[np.int64]:
-        trees = self.space.trees(self.relation.name, part)
-        nodes = self.plan.search_k * stretch * max(part.rows / self.space.record.count, SMALLEST_SHARE)
-        near = trees.candidates(reduced, int(np.ceil(self.plan.candidates * stretch)), int(np.ceil(nodes)))
-        near.sort()  # in row order, memory is read forwards
-        return near + part.start
-
-    def _by_reduced(
-        self, query: Vector, weighted: Vector, count: int, parts: list[Segment], passing: int, restriction: Restriction
-    ) -> Found | None:
-        """Search the reduced copy; ``None`` when so few rows may answer that all can be scored."""
-        kept = int(np.ceil(self.plan.candidates * max(1.0, count / (CALIBRATED_K + SPARE))))
-        if passing <= FEW * kept:
-            return None
-        pieces = [_scan(self.reduced, part, query @ self.to_trees, restriction) for part in parts]
-        near = np.sort(_best(pieces, kept, restriction, "reduced").rows)
-        return _best([(near, self.space.vectors[near] @ weighted)], count, restriction, "reduced")
-
-    def _parts(self, restriction: Restriction) -> list[Segment]:
+    def _ranges(self, restriction: Restriction) -> list[Segment]:
+        """Ranges of rows of the categories that may answer."""
         if restriction.categories is None:
-            return [self.segments]
-        return cover(self.segments, restriction.categories, self.space.offsets)
+            return [self.whole]
+        return cover(self.whole, restriction.categories, self.space.offsets)
+
+    def _by_cells(self, query: Vector, weighted: Vector, count: int, restriction: Restriction) -> Found | None:
+        """Look into the nearest cells; ``None`` when a scan is faster, or when they cannot keep their recall."""
+        if restriction.categories is None:
+            parts, total = [self.segments], self.space.record.count
+        else:
+            parts = cover(self.segments, restriction.categories, self.cells.offsets)
+            total = int(sum(self.starts[part.stop] - self.starts[part.start] for part in parts))
+        passing = self._passing(restriction.mask) if restriction.mask is not None else None
+        may = int(sum(_count(passing, part) for part in parts)) if passing else total
+        stretch = max(1.0, count / (CALIBRATED_K + SPARE))
+        if may <= max(FEW, count) or self._scan_pays(may, total, stretch, passing is not None):
+            return None
+        point = query @ self.reducer
+        share = may / total
+        steered = passing is not None and share < NEARLY_ALL
+        if passing is not None and steered:
+            chosen = self._nearest_passing(point, parts, stretch, share, passing)
+        else:
+            chosen = self._nearest(point, parts, stretch / share)
+        if passing and passing.sizes[chosen].sum() * SLACK < self._rows(len(chosen)) * share:
+            return None  # those that pass lie further away
+        near = self._propose(point, chosen, int(np.ceil(self.plan.candidates * stretch)), passing)
+        method = "annoy" if not steered and any(map(self._asks_annoy, parts)) else "cells"
+        found = _best([(near, self.space.vectors[near] @ weighted)], count, restriction, method)
+        return found if len(found.rows) >= min(count, may - len(restriction.excluded)) else None
+
+    def _scan_pays(self, may: int, total: int, stretch: float, masked: bool) -> bool:
+        by_scan = total * self.plan.seconds_per_row * min(1.0, may / total / SPARSE)
+        return self.plan.seconds_per_query * stretch * (SORTING if masked else 1.0) > by_scan
+
+    def _asks_annoy(self, part: Segment) -> bool:
+        return part.has_trees and self.plan.search_k > 0
+
+    def _rows(self, cells: float) -> float:
+        """Rows in so many cells, on average."""
+        return cells * self.space.record.count / self.plan.cells
+
+    def _nearest(self, point: Vector, parts: list[Segment], stretch: float) -> list[int]:
+        """The cells to look into."""
+        probes = int(np.ceil(self.plan.probes * stretch))
+        if len(parts) == 1 and self._asks_annoy(parts[0]):
+            return self._ask_annoy(point, parts[0], probes, stretch)
+        some: list[NDArray[np.int64]] = []
+        close: list[NDArray[np.float32]] = []
+        for part in parts:
+            if self._asks_annoy(part):
+                own = np.asarray(self._ask_annoy(point, part, probes, stretch))
+                some.append(own)
+                close.append(self.centres[own] @ point - self.halves[own])
+            else:
+                some.append(np.arange(part.start, part.stop))
+                close.append(self._closeness(point, part))
+        cells, closeness = np.concatenate(some), np.concatenate(close)
+        if len(cells) > probes:
+            cells = cells[np.argpartition(closeness, len(cells) - probes)[len(cells) - probes :]]
+        nearest: list[int] = cells.tolist()
+        return nearest
+
+    def _nearest_passing(
+        self, point: Vector, parts: list[Segment], stretch: float, share: float, passing: _Passing
+    ) -> list[int]:
+        """The nearest cells that together hold as many passing rows as a question without a filter looks at, as far
+        as their share lets expect."""
+        probes = self.plan.probes * stretch
+        most = int(np.ceil(probes * SLACK / share))
+        cells = np.concatenate([np.arange(part.start, part.stop) for part in parts])
+        closeness = np.concatenate([self._closeness(point, part) for part in parts])
+        if len(cells) > most:
+            nearest = np.argpartition(closeness, len(cells) - most)[len(cells) - most :]
+            cells, closeness = cells[nearest], closeness[nearest]
+        cells = cells[np.argsort(-closeness)]
+        depth = int(np.searchsorted(np.cumsum(passing.sizes[cells]), self._rows(probes))) + 1
+        chosen: list[int] = cells[:depth].tolist()
+        return chosen
+
+    def _closeness(self, point: Vector, part: Segment) -> NDArray[np.float32]:
+        """How close centres are: p·x - ‖p‖²/2, which is greatest where the distance is least."""
+        closeness: NDArray[np.float32] = self.centres[part.start : part.stop] @ point
+        closeness -= self.halves[part.start : part.stop]
+        return closeness
+
+    def _ask_annoy(self, point: Vector, part: Segment, probes: int, stretch: float) -> list[int]:
+        nodes = int(np.ceil(self.plan.search_k * stretch))
+        return [cell + part.start for cell in self.space.trees(self.relation.name, part).nearest(point, probes, nodes)]
+
+    def _propose(self, point: Vector, chosen: list[int], wanted: int, passing: _Passing | None) -> NDArray[np.int64]:
+        """The rows in some cells that are closest by the reduced copy, in row order."""
+        if self.space.by_distance:
+            point = np.append(point, np.float32(1))
+        if passing is not None and len(passing.places) < SPARSE * len(passing.mask):
+            bounds = passing.bounds
+            places = np.concatenate([passing.places[bounds[cell] : bounds[cell + 1]] for cell in chosen])
+            products = self.reduced[places] @ point
+            if len(places) > wanted:
+                places = places[np.argpartition(products, len(places) - wanted)[len(places) - wanted :]]
+        else:
+            cells = np.asarray(chosen)
+            starts, stops = self.starts[cells], self.starts[cells + 1]
+            runs = [slice(*run) for run in zip(starts.tolist(), stops.tolist(), strict=True)]
+            products = np.concatenate([self.reduced[run] for run in runs]) @ point
+            best = np.arange(len(products))
+            if passing is not None:
+                best = np.flatnonzero(np.concatenate([passing.laid[run] for run in runs]))
+                products = products[best]
+            if len(products) > wanted:
+                best = best[np.argpartition(products, len(products) - wanted)[len(products) - wanted :]]
+            before = np.cumsum(stops - starts)
+            run = np.searchsorted(before, best, side="right")
+            places = best - before[run] + stops[run]
+        near: NDArray[np.int64] = self.cells.rows[places].astype(np.int64)
+        near.sort()  # in row order, memory is read forwards
+        return near
+
+    def _passing(self, mask: NDArray[np.bool_]) -> _Passing:
+        kept = self._masks.get(id(mask))
+        if kept is None or kept.mask is not mask:
+            laid = mask[self.cells.rows]
+            places = np.flatnonzero(laid)
+            bounds = np.searchsorted(places, self.starts)
+            kept = _Passing(mask, laid, places, bounds, np.diff(bounds))
+            while len(self._masks) >= MASKS_KEPT:
+                self._masks.pop(next(iter(self._masks)))
+            self._masks[id(mask)] = kept
+        return kept
+
+
+def _count(passing: _Passing, part: Segment) -> int:
+    """Number of rows of a range of cells that pass."""
+    return int(passing.bounds[part.stop] - passing.bounds[part.start])
 
 
 def _scan(
@@ -165,17 +276,10 @@ def _scan(
     if restriction.mask is None:
         return np.arange(part.start, part.stop), rows_of[part.start : part.stop] @ query
     rows = np.flatnonzero(restriction.mask[part.start : part.stop])
-    if len(rows) < SPARSE * part.rows:
+    if len(rows) < SPARSE * part.size:
         rows += part.start
         return rows, rows_of[rows] @ query
     return rows + part.start, (rows_of[part.start : part.stop] @ query)[rows]
-
-
-def _passing(part: Segment, restriction: Restriction) -> int:
-    """Number of rows of a range that pass the mask."""
-    if restriction.mask is None:
-        return part.rows
-    return int(np.count_nonzero(restriction.mask[part.start : part.stop]))
 
 
 def _best(

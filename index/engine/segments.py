@@ -1,9 +1,9 @@
-"""Segments: rows sorted by category, cut so that any choice of categories is a union of few ranges.
+"""Segments: things sorted by category, cut so that any choice of categories is a union of few ranges.
 
 Over-fetching and discarding fails for filters that point away from the query ("other categories"):
-the nearest rows are just the ones discarded. Here the categories are the leaves of a balanced binary
-tree and each inner node that is large enough has Annoy trees of its own, so "all but this category"
-is answered from about log2(categories) small indexes, each asked in full.
+the nearest are just the ones discarded. Here the categories are the leaves of a balanced binary
+tree and each inner node that holds enough cells has Annoy trees of its own over their centres, so
+"all but this category" is answered from about log2(categories) small indexes, each asked in full.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EXACT_ROWS = 10_000
-"""Segments up to this size have no trees: scanning 10 MB of contiguous rows takes about a millisecond,
-as long as a good Annoy query."""
+TREED = 1024
+"""Segments of fewer cells have no trees: looking at so many centres takes less time than asking Annoy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A contiguous range of rows that holds whole categories.
+    """A contiguous range, of cells or of rows, that holds whole categories.
 
     Attributes:
-        start: First row.
-        stop: One past the last row.
+        start: First of them.
+        stop: One past the last.
         first: First category code in it.
         last: One past the last category code.
         children: Two halves, or none.
@@ -39,14 +38,14 @@ class Segment:
     children: tuple[Segment, ...] = ()
 
     @property
-    def rows(self) -> int:
-        """Number of rows."""
+    def size(self) -> int:
+        """Number of cells or rows."""
         return self.stop - self.start
 
     @property
     def has_trees(self) -> bool:
-        """Whether it is large enough for Annoy trees of its own."""
-        return self.rows > EXACT_ROWS
+        """Whether these cells are enough for Annoy trees of their own."""
+        return self.size > TREED
 
     @property
     def name(self) -> str:
@@ -61,10 +60,10 @@ class Segment:
 
 
 def cut(offsets: Sequence[int] | NDArray[np.int64], *, by_category: bool) -> Segment:
-    """Cut rows into segments.
+    """Cut cells or rows into segments.
 
     Args:
-        offsets: First row of each category, then the number of rows; int64, shape ``(categories + 1,)``.
+        offsets: First of each category, then the number of all; int64, shape ``(categories + 1,)``.
         by_category: Go down to single categories (or segments too small for trees); else one segment.
     """
     return _cut(offsets, 0, len(offsets) - 1, by_category)
@@ -72,7 +71,7 @@ def cut(offsets: Sequence[int] | NDArray[np.int64], *, by_category: bool) -> Seg
 
 def _cut(offsets: Any, first: int, last: int, by_category: bool) -> Segment:
     start, stop = int(offsets[first]), int(offsets[last])
-    if not by_category or last - first <= 1 or stop - start <= EXACT_ROWS:
+    if not by_category or last - first <= 1 or stop - start <= TREED:
         return Segment(start, stop, first, last)
     middle = int(np.searchsorted(offsets[first : last + 1], (start + stop) / 2)) + first
     middle = min(max(middle, first + 1), last - 1)
@@ -81,7 +80,7 @@ def _cut(offsets: Any, first: int, last: int, by_category: bool) -> Segment:
 
 
 def cover(segment: Segment, allowed: NDArray[np.bool_], offsets: NDArray[np.int64]) -> list[Segment]:
-    """The fewest segments that hold exactly the allowed categories, in row order.
+    """The fewest segments that hold exactly the allowed categories, in order.
 
     Args:
         allowed: bool, shape ``(categories,)``.

@@ -25,7 +25,7 @@ class Sphere:
     therefore scaled so that each dimension of a prediction varies as much as it does among behaviour vectors
     (``index.learning.regression.calibrate``), m takes both to the same middle, and both are brought to one length.
     That last step is not linear, so it is done when rows are laid out and not when they are asked: with all places on
-    one sphere, the squared distance is 2r²(1 − cosine), and rows, trees and questions stay those of every head.
+    one sphere, the squared distance is 2r²(1 − cosine), and rows, cells and questions stay those of every head.
     r² is how much the log-odds of a link fall with the squared distance of unit vectors, as Platt (1999) fits a
     sigmoid to scores.
 

@@ -22,6 +22,10 @@ BACKLOG = 2048
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Where several processes keep what they count; prometheus-client reads it when it is imported."""
 
+MATRIX_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Set to 1 for server processes where they are not set: questions come side by side, each is small, and threads of
+matrix libraries would only wait for each other."""
+
 YOUNG_SECONDS = 5.0
 YOUNG_DEATHS = 3
 """A process that dies sooner than so many seconds after its start, so many times in a row, is not started again."""
@@ -63,7 +67,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     workers: list[_Worker] = []
     try:
         with tempfile.TemporaryDirectory(prefix="simkin-metrics-", ignore_cleanup_errors=True) as folder:
-            environment = {**os.environ, METRICS: folder} if settings.workers > 1 else dict(os.environ)
+            environment = dict.fromkeys(MATRIX_THREADS, "1") | os.environ
+            if settings.workers > 1:
+                environment[METRICS] = folder
             workers += (_Worker(settings, listener, environment) for _ in range(settings.workers))
             deaths = 0
             while not ending.wait(0.2):
