@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
-from index.relations import RELATIONS, Relation
+from index.relations import RELATIONS, Relation, Rerank
 from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
 
@@ -210,21 +210,24 @@ class Catalog:
 
         A relation learned on vectors that the catalog no longer holds is left out.
         """
-        return dict(self._kept("relations", self._read_relations))
+        learned, orders = self._kept("relations", self._read_relations)
+        found = {**RELATIONS, **learned}
+        for name, how in orders.items():
+            if name in found:
+                found[name] = replace(found[name], rerank=how)
+        return found
 
-    def _read_relations(self) -> dict[str, Relation]:
+    def _read_relations(self) -> tuple[dict[str, Relation], dict[str, Rerank]]:
+        """Learned relations by name, and the orders of re-ranking that were chosen."""
         fingerprints = dict(self.connection.execute("SELECT name, fingerprint FROM encoders"))
-        found = dict(RELATIONS)
+        learned = {}
         for name, modality, rule, why, digest, encoders in self.connection.execute(
             "SELECT name, modality, rule, why, digest, encoders FROM learned ORDER BY name"
         ):
             if all(fingerprints.get(encoder) == known for encoder, known in json.loads(encoders).items()):
-                found[name] = Relation(name, {}, rule, (modality,), why, digest)
-        for key, how in self.connection.execute("SELECT key, value FROM settings WHERE key GLOB 'rerank:*'"):
-            name = key.partition(":")[2]
-            if name in found:
-                found[name] = replace(found[name], rerank=how)
-        return found
+                learned[name] = Relation(name, {}, rule, (modality,), why, digest)
+        chosen = self.connection.execute("SELECT substr(key, 8), value FROM settings WHERE key GLOB 'rerank:*'")
+        return learned, dict(chosen)
 
     def relation(self, name: str) -> Relation:
         """Look a relation up by name.

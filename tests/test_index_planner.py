@@ -97,7 +97,7 @@ class Planned:
         return {seen.ids[at]: float(scores[at]) for at in np.flatnonzero(allowed)}
 
 
-@pytest.fixture(scope="module", params=["annoy", "reduced"])
+@pytest.fixture(scope="module", params=["annoy", "cells"])
 def planned(request: Any, make_catalog: Any, searching_by: Any) -> Any:
     """Many small categories and a large one, items without any, copies, and a delta of all kinds of change."""
     with searching_by(request.param):
