@@ -66,7 +66,7 @@ class ColumnMap:
 def fit_column(space: Space, relation: Relation, column: str) -> ColumnMap:
     """Fit the map of one relation on rows of a generation; a learned relation has its own."""
     if isinstance(space, LearnedSpace):
-        return ColumnMap(column, *space.tree_maps(relation), learned=True)
+        return ColumnMap(column, *space.reducers(relation), learned=True)
     roots = np.sqrt(space.facet_weights(relation))
     weighted = roots[:, None] * fit_reducer(space.vectors, roots)
     return ColumnMap(column, weighted, weighted, learned=False)
