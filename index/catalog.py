@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
 from index.relations import RELATIONS, Relation, Rerank
+from index.remembered import Remembered
 from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
-
-Kept = TypeVar("Kept")
 
 ITEMS_KEPT = 4096
 """Items that are remembered until the catalog changes: a few megabytes."""
@@ -47,7 +46,7 @@ class Catalog:
         self.identity = identity
         """Of the database file that was opened, as ``identity_at`` tells it; another catalog in its place has
         another."""
-        self._read: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._remembered = Remembered(connection)
 
     @classmethod
     def open(cls, folder: str | Path) -> Catalog:
@@ -127,29 +126,6 @@ class Catalog:
                 if self.connection.in_transaction:
                     self.connection.rollback()
 
-    # What was read before
-
-    @property
-    def state(self) -> tuple[int, int]:
-        """Another one whenever anything in the database may have changed, by this connection or by others."""
-        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
-        return int(version), self.connection.total_changes
-
-    def _kept(self, name: str, read: Callable[[], Kept]) -> Kept:
-        """What a name stands for: read again only once something may have changed."""
-        state = self.state
-        held = self._read.get(name)
-        if held is not None and held[0] == state:
-            found: Kept = held[1]
-            return found
-        found = read()
-        self._keep(name, state, found)
-        return found
-
-    def _keep(self, name: str, state: tuple[int, int], found: object) -> None:
-        if not self.connection.in_transaction:  # which may be rolled back
-            self._read[name] = (state, found)
-
     # Settings
 
     def setting(self, key: str, default: str = "") -> str:
@@ -164,7 +140,7 @@ class Catalog:
     @property
     def sequence(self) -> int:
         """Number of the last change that matters to answers."""
-        return self._kept("sequence", lambda: int(self.setting("sequence", "0")))
+        return self._remembered.get("sequence", lambda: int(self.setting("sequence", "0")))
 
     def next_sequence(self) -> int:
         """Count one more change, inside the caller's transaction, and return its number."""
@@ -176,7 +152,7 @@ class Catalog:
 
     def encoders(self) -> dict[str, HeldEncoder]:
         """Encoders in use by name, in the order they were added."""
-        return dict(self._kept("encoders", self._read_encoders))
+        return dict(self._remembered.get("encoders", self._read_encoders))
 
     def _read_encoders(self) -> dict[str, HeldEncoder]:
         rows = self.connection.execute("SELECT name, encoder, card FROM encoders ORDER BY encoder")
@@ -210,7 +186,7 @@ class Catalog:
 
         A relation learned on vectors that the catalog no longer holds is left out.
         """
-        learned, orders = self._kept("relations", self._read_relations)
+        learned, orders = self._remembered.get("relations", self._read_relations)
         found = {**RELATIONS, **learned}
         for name, how in orders.items():
             if name in found:
@@ -264,15 +240,14 @@ class Catalog:
         """Read items by database key; keys of removed items are missing from the answer."""
         if len(keys) > ITEMS_KEPT:
             return self._read_items(keys)
-        state = self.state
-        held = self._kept("items", dict[int, Item])
+        state = self._remembered.state
+        held = self._remembered.get("items", dict[int, Item])
         missing = [key for key in keys if key not in held]
         if missing:
-            found = self._read_items(missing)
-            if len(held) + len(found) > ITEMS_KEPT:
+            if len(held) + len(missing) > ITEMS_KEPT:
                 held = {key: held[key] for key in keys if key in held}
-                self._keep("items", state, held)
-            held.update(found)
+                self._remembered.keep("items", state, held)
+            held.update(self._read_items(missing))
         return {key: held[key] for key in keys if key in held}
 
     def _read_items(self, keys: Sequence[int]) -> dict[int, Item]:
@@ -291,15 +266,8 @@ class Catalog:
                 media.setdefault(key, []).append(Medium(place, modality, stamp))
             rows += self.connection.execute(
                 f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
-            ).fetchall()
-        return {
-            key: Item(
-                item_id,
-                json.loads(attributes),
-                tuple(media.get(key, ())),
             )
-            for key, item_id, attributes in rows
-        }
+        return {key: Item(item_id, json.loads(known), tuple(media.get(key, ()))) for key, item_id, known in rows}
 
     def categories_of(self, keys: Sequence[int]) -> list[str | None]:
         """Categories of items by database key, without repeats; ``None`` for those that have none."""
