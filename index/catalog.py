@@ -240,13 +240,11 @@ class Catalog:
         """Read items by database key; keys of removed items are missing from the answer."""
         if len(keys) > ITEMS_KEPT:
             return self._read_items(keys)
-        state = self._remembered.state
         held = self._remembered.get("items", dict[int, Item])
+        if len(held) > ITEMS_KEPT:
+            held.clear()
         missing = [key for key in keys if key not in held]
         if missing:
-            if len(held) + len(missing) > ITEMS_KEPT:
-                held = {key: held[key] for key in keys if key in held}
-                self._remembered.keep("items", state, held)
             held.update(self._read_items(missing))
         return {key: held[key] for key in keys if key in held}
 

@@ -30,10 +30,6 @@ class Remembered:
             found: Kept = held[1]
             return found
         found = read()
-        self.keep(name, state, found)
-        return found
-
-    def keep(self, name: str, state: tuple[int, int], found: object) -> None:
-        """Remember what was read under a state, or after it."""
         if not self._connection.in_transaction:  # which may be rolled back
             self._read[name] = (state, found)
+        return found
