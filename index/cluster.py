@@ -114,7 +114,8 @@ def on_cluster(address: str, cores: int) -> Iterator[Cluster]:
         how |= {"num_cpus": cores or usable_cores(), "object_store_memory": OBJECT_STORE, "include_dashboard": False}
         how["runtime_env"] = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
     try:
-        ray.init(**how)
+        with _quiet_stderr():
+            ray.init(**how)
     except Exception as error:  # Ray raises ConnectionError, ValueError, RuntimeError and its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if address:
@@ -127,6 +128,21 @@ def on_cluster(address: str, cores: int) -> Iterator[Cluster]:
         yield Cluster(ray)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ parts write there away; what matters comes as an exception."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def quiet_data(ray: Any) -> None:

@@ -17,7 +17,7 @@ from index.embedding.engine import Engine, Tally
 from index.embedding.local import LocalEngine
 from index.embedding.missing import Missing
 from index.embedding.npy import write_npy
-from index.embedding.plan import JOB, Plan
+from index.embedding.plan import JOB, Plan, Shard
 from index.embedding.rates import Rates, rates_of
 from index.embedding.shards import (
     MANIFEST,
@@ -264,16 +264,16 @@ class _Run:
             if rates:
                 on_rates(rates)
 
-        for shard, files in engine.finish(self._missing, shards, tell):
-            name = shard_name(shard.number)
-            for encoder, file in files.items():
-                held = self._manifest.encoders[encoder]
-                if file:
-                    self._finished -= name in held.shards
-                    self._written += 1
-                    held.shards[name] = file
-            self._manifest.save(self._out)
-            self._plan.written(shard)
+        with closing(_Ledger(self._out, self._manifest, self._plan)) as ledger:
+            for shard, files in engine.finish(self._missing, shards, tell):
+                name = shard_name(shard.number)
+                for encoder, file in files.items():
+                    held = self._manifest.encoders[encoder]
+                    if file:
+                        self._finished -= name in held.shards
+                        self._written += 1
+                        held.shards[name] = file
+                ledger.note(shard)
 
     def _engine(self) -> Engine:
         if self._options.engine == "ray":
@@ -297,3 +297,29 @@ class _Run:
             unlisted=tuple(self._unlisted),
             seconds=0.0,
         )
+
+
+class _Ledger:
+    """Saves the manifest after finished shards: at once while it is small, else in a tenth of the time."""
+
+    def __init__(self, out: Path, manifest: Manifest, plan: Plan) -> None:
+        self._out, self._manifest, self._plan = out, manifest, plan
+        self._noted: list[Shard] = []
+        self._due = 0.0
+
+    def note(self, shard: Shard) -> None:
+        """The manifest in memory says that a shard is finished."""
+        self._noted.append(shard)
+        if time.monotonic() >= self._due:
+            self.close()
+
+    def close(self) -> None:
+        """Save what was noted; only then are the shard's results forgotten."""
+        if not self._noted:
+            return
+        started = time.monotonic()
+        self._manifest.save(self._out)
+        for shard in self._noted:
+            self._plan.written(shard)
+        self._noted.clear()
+        self._due = time.monotonic() + 9 * (time.monotonic() - started)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from index.cluster import gpu_share, on_cluster, quiet_data
 from index.embedding.engine import FinishedShard, Tally
 from index.embedding.missing import Missing
 from index.embedding.plan import Shard
-from index.embedding.ray_worker import Desk, Needs, ShardDescriber, local_sources, problem_here
+from index.embedding.ray_worker import TELL_SECONDS, Desk, Needs, ShardDescriber, local_sources, problem_here
 from index.embedding.shards import ShardFile
 from index.errors import InputError, SimkinError, StorageError
 from index.onnx_model import PROVIDER
@@ -93,23 +94,24 @@ class RayEngine:
                 done.put(error)
 
         threading.Thread(target=pull, daemon=True, name="ray-rows").start()
+        told = time.monotonic()
         while True:
-            try:
-                row = done.get(timeout=1.0)
-            except queue.Empty:
+            with contextlib.suppress(queue.Empty):
+                row = done.get(timeout=TELL_SECONDS)
+                if row is None:
+                    break
+                if isinstance(row, BaseException):
+                    raise SimkinError(
+                        f"Ray gave up: {_last_line(row)}; finished shards are kept, run the same command again"
+                    ) from row
+                yield _finished(row)
+            if time.monotonic() - told >= TELL_SECONDS:
                 tell(ray.get(desk.tally.remote()))
-                continue
-            if row is None:
-                tell(ray.get(desk.tally.remote()))
-                return
-            if isinstance(row, BaseException):
-                raise SimkinError(
-                    f"Ray gave up: {_first_line(row)}; finished shards are kept, run the same command again"
-                ) from row
-            yield _finished(row, missing.out)
+                told = time.monotonic()
+        tell(ray.get(desk.tally.remote()))
 
 
-def _finished(row: dict[str, Any], out: Path) -> FinishedShard:
+def _finished(row: dict[str, Any]) -> FinishedShard:
     if row["problem"]:
         kinds = {"storage": StorageError, "input": InputError}
         raise kinds.get(row["kind"], SimkinError)(row["problem"])
@@ -117,6 +119,6 @@ def _finished(row: dict[str, Any], out: Path) -> FinishedShard:
     return FinishedShard(Shard(*json.loads(row["shard"])), files)
 
 
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]
