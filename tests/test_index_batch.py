@@ -7,10 +7,10 @@ import json
 import pyarrow.parquet
 import pytest
 
-from index.answering import batch
+from index.answering import batch, batch_workers
 from index.answering.batch import write_all
 from index.answers import Query
-from index.errors import InputError, LockedError, StorageError, UnknownNameError
+from index.errors import InputError, LockedError, SimkinError, StorageError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,45 @@ def test_another_question_or_a_changed_catalog_begins_anew(make_catalog, tmp_pat
     assert write_all(recommender, query, tmp_path / "a.jsonl") == (60 if other else 61)
     write_all(recommender, query, tmp_path / "b.jsonl")
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_several_processes_write_the_same_file(made, tmp_path, monkeypatch):
+    """Whoever is done first, answers stand in id order; interrupted, the run goes on."""
+    monkeypatch.setattr(batch, "QUERIES_AT_ONCE", 20)
+    told: list[int] = []
+    for name in ("a.parquet", "a.jsonl"):
+        write_all(made.open(), Query(k=3), tmp_path / f"alone-{name}")
+        write_all(made.open(), Query(k=3), tmp_path / name, lambda done, _total: told.append(done), processes=2)
+        assert _rows(tmp_path / name) == _rows(tmp_path / f"alone-{name}")
+    assert told[-1] == 170
+    with pytest.raises(KeyboardInterrupt):
+        write_all(made.open(), Query(k=2), tmp_path / "b.jsonl", _stopping_at(100), processes=2)
+    assert write_all(made.open(), Query(k=2), tmp_path / "b.jsonl", processes=2) == 170
+    assert len(_rows(tmp_path / "b.jsonl")) == 340
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_process_that_is_killed_ends_the_run_and_the_next_goes_on(made, tmp_path, monkeypatch):
+    """What was finished stays; the sentence says what to do."""
+    monkeypatch.setattr(batch, "QUERIES_AT_ONCE", 20)
+    started = []
+    start = batch_workers._Process.start
+
+    def remembered(*arguments):
+        started.append(start(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(batch_workers._Process, "start", remembered)
+
+    def kill(done: int, _total: int) -> None:
+        if done >= 40:
+            for one in started:
+                one.process.kill()
+
+    with pytest.raises(SimkinError, match="run the same command to go on"):
+        write_all(made.open(), Query(k=2), tmp_path / "a.jsonl", kill, processes=2)
+    assert not (tmp_path / "a.jsonl").exists()
+    assert write_all(made.open(), Query(k=2), tmp_path / "a.jsonl", processes=2) == 170
 
 
 def test_interrupted_before_anything_was_answered_nothing_is_left(made, tmp_path):

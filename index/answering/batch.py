@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from index.answering.batch_workers import TOLD_EVERY, Part, answer_parts
 from index.answers import Query
 from index.catalog import marks
 from index.embedding.shards import put_in_place
@@ -31,6 +32,7 @@ def write_all(
     query: Query,
     out: Path,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    processes: int = 1,
 ) -> int:
     """Ask one question of every item that it can be asked of, and write all answers to a file.
 
@@ -42,6 +44,7 @@ def write_all(
         query: All but its items, files, negatives and category is used.
         out: Ends in ``.parquet`` or ``.jsonl``.
         on_progress: Told (done, total) now and then.
+        processes: How many answer side by side, where there is more than one part.
 
     Returns:
         Number of items asked about.
@@ -59,7 +62,7 @@ def write_all(
     try:
         parts.mkdir(exist_ok=True)
         with _alone(parts, out):
-            asked = _write_parts(recommender, query, modalities, parts, _FORMS[out.suffix], on_progress)
+            asked = _write_parts(recommender, query, modalities, parts, out.suffix, processes, on_progress)
             whole = parts / f"whole{out.suffix}"
             _FORMS[out.suffix].join([parts / _part_name(number) for number in range(_part_count(asked))], whole)
             put_in_place(whole, out)
@@ -74,7 +77,8 @@ def _write_parts(
     query: Query,
     modalities: list[Modality],
     parts: Path,
-    form: _Form,
+    form: str,
+    processes: int,
     on_progress: Callable[[int, int], None],
 ) -> int:
     """Answer part by part, from where an earlier run of the same question to the same catalog ended."""
@@ -87,27 +91,74 @@ def _write_parts(
         default=str,
     )
     state = _read_state(parts, plan)
-    while True:
-        ids = _ids_after(recommender, modalities, state.last)
-        if not ids:
-            break
-        rows: list[Row] = []
-        for at, item_id in enumerate(ids):
-            if at % 50 == 0:
-                on_progress(state.asked + at, max(total, state.asked + at))
-            rows += _rows_of(recommender, query, item_id)
-        name = parts / _part_name(state.asked // QUERIES_AT_ONCE)
-        form.write(name.with_suffix(".part"), rows)
-        put_in_place(name.with_suffix(".part"), name)
-        state = _State(plan, state.asked + len(ids), ids[-1])
-        state.save(parts)
+    asked = state.asked
+
+    def answered(count: int) -> None:
+        nonlocal asked
+        asked += count
+        on_progress(asked, max(total, asked))
+
+    answered(0)
+    work = _parts_after(recommender, modalities, parts, state)
+    if processes > 1 and total - state.asked > QUERIES_AT_ONCE:
+        _rows_of(recommender, query, _ids_after(recommender, modalities, "")[0])  # what is wrong with it, is told here
+        done = answer_parts(recommender.catalog.folder, query, form, work, processes, answered)
+    else:
+        done = _answered_here(recommender, query, form, work, answered)
+    waiting: dict[int, Part] = {}
+    for part in done:
+        waiting[part.number] = part
+        while (number := _part_count(state.asked)) in waiting:
+            ids = waiting.pop(number).ids
+            state = _State(plan, state.asked + len(ids), ids[-1])
+            state.save(parts)
+        answered(len(part.ids) - _told_of(len(part.ids)))
     on_progress(state.asked, state.asked)
     return state.asked
 
 
+def _parts_after(recommender: Recommender, modalities: list[Modality], folder: Path, state: _State) -> Iterator[Part]:
+    number, last = _part_count(state.asked), state.last
+    while ids := _ids_after(recommender, modalities, last):
+        yield Part(number, ids, folder / _part_name(number))
+        number, last = number + 1, ids[-1]
+
+
+def _answered_here(
+    recommender: Recommender, query: Query, form: str, parts: Iterator[Part], on_items: Callable[[int], None]
+) -> Iterator[Part]:
+    for part in parts:
+        write_part(recommender, query, form, part.ids, part.path, on_items)
+        yield part
+
+
+def write_part(
+    recommender: Recommender, query: Query, suffix: str, ids: list[str], path: Path, on_items: Callable[[int], None]
+) -> None:
+    """Ask one question of some items, and put the file of their answers in place.
+
+    Args:
+        query: All but its items, files, negatives and category is used.
+        suffix: ``.parquet`` or ``.jsonl``.
+        on_items: Told how many more items were answered, now and then; of the last ones, the file tells.
+
+    Raises:
+        As ``Recommender.ask``; OSError.
+    """
+    rows: list[Row] = []
+    for at, item_id in enumerate(ids):
+        if at and at % TOLD_EVERY == 0:
+            on_items(TOLD_EVERY)
+        rows += _rows_of(recommender, query, item_id)
+    beside = path.with_suffix(".part")
+    _FORMS[suffix].write(beside, rows)
+    put_in_place(beside, path)
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
-    """How far a run is: what it asks of which state of the catalog, how many items, and the last of them."""
+    """How far a run is: what it asks of which state of the catalog, how many items, and the last of them; parts beyond,
+    which other processes were done with sooner, do not count."""
 
     plan: str
     asked: int
@@ -131,6 +182,11 @@ def _read_state(parts: Path, plan: str) -> _State:
         if old.name != LOCK:
             old.unlink()
     return _State(plan, 0, "")
+
+
+def _told_of(items: int) -> int:
+    """Of so many items, how many were told of before their part was written."""
+    return (items - 1) // TOLD_EVERY * TOLD_EVERY
 
 
 def _part_name(number: int) -> str:
@@ -184,15 +240,14 @@ def _ids_after(recommender: Recommender, modalities: list[Modality], last: str) 
     return [row[0] for row in found]
 
 
-def _rows_of(recommender: Recommender, query: Query, item_id: str) -> Iterator[Row]:
+def _rows_of(recommender: Recommender, query: Query, item_id: str) -> list[Row]:
     try:
         found = recommender.scores(replace(query, items=((item_id, 1.0),)))
     except UnknownNameError:
         if recommender.catalog.connection.execute("SELECT 1 FROM items WHERE id=?", (item_id,)).fetchone():
             raise
-        return  # removed while the job ran
-    for rank, (other, score) in enumerate(found, 1):
-        yield item_id, rank, other, score
+        return []  # removed while the job ran
+    return [(item_id, rank, other, score) for rank, (other, score) in enumerate(found, 1)]
 
 
 class _Form(Protocol):

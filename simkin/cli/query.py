@@ -122,13 +122,16 @@ def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) 
 
     from index.answering.batch import write_all
     from index.answers import Query
+    from index.cores import usable_cores
     from simkin.cli.progress import ProgressBar
 
     assert isinstance(query, Query)
     bar = ProgressBar()
     started = time.monotonic()
     try:
-        asked = write_all(recommender, query, out, lambda done, total: bar.show("asking", done, total))
+        asked = write_all(
+            recommender, query, out, lambda done, total: bar.show("asking", done, total), processes=usable_cores()
+        )
     finally:
         bar.close()
     seconds = round(time.monotonic() - started, 3)
