@@ -159,7 +159,7 @@ export class AnswerColumn {
         h(
           "div",
           { class: "card-why" },
-          h("span", { class: "shares" }, far ? "not close" : leading(hit.facets)),
+          h("span", { class: "shares" }, far ? "not close" : leading(hit.facets, this.actions.onListen ? 2 : 1)),
           alike,
           why,
         ),
@@ -177,8 +177,8 @@ function whyHref(a, b, relation, asked) {
   return href("why", written);
 }
 
-/** @param {Record<string, number>} shares @returns {string} The two that say most. */
-const leading = (shares) => inWords(shares).split(", ").slice(0, 2).join(", ");
+/** @param {Record<string, number>} shares @param {number} many @returns {string} Those that say most. */
+const leading = (shares, many) => inWords(shares).split(", ").slice(0, many).join(", ");
 
 /**
  * @param {ReturnType<typeof body>} request

@@ -79,7 +79,7 @@ export function open(root, given) {
       panel.paint();
       sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
       sort.value = filters.sort;
-      sort.hidden = false;
+      sort.hidden = pages.total === 0;
     },
     () => side.remove(),
   );
@@ -120,6 +120,7 @@ export function open(root, given) {
     }
     state.replaceChildren();
     grid.show(pages, pages.total, last?.active ?? 0);
+    sort.hidden = !pages.total;
     const things = pages.total === 1 ? "item" : "items";
     total.textContent = `${count(pages.total)} ${things}`;
     if (grid.reachable < pages.total) total.textContent += `, the first ${count(grid.reachable)} shown`;

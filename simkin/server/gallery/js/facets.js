@@ -46,10 +46,12 @@ export function facetBar(score, shares) {
   );
 }
 
-/** @param {string[]} facets @returns {HTMLElement} */
-export const legend = (facets) =>
+/** @param {string[]} facets @param {Record<string, number>} [shares] @returns {HTMLElement} */
+export const legend = (facets, shares) =>
   h(
     "ul",
     { class: "legend", "aria-label": "Facets" },
-    ...facets.map((facet) => h("li", {}, h("span", { class: `dot ${tint(facet)}` }), facet)),
+    ...facets.map((facet) =>
+      h("li", {}, h("span", { class: `dot ${tint(facet)}` }), shares ? `${facet} ${percent(shares[facet])}` : facet),
+    ),
   );

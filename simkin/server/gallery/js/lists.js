@@ -123,9 +123,9 @@ export function open(root, params) {
       items.splice(to, 0, ...items.splice(from, 1));
       store.replace(list.key, { items });
       announce(`${items[to].title} is number ${to + 1}`);
-      /** @type {HTMLElement | null} */ (
-        root.querySelector(`[data-place="${to}"] [data-step="${to > from ? 1 : -1}"]`)
-      )?.focus();
+      const steps = [...root.querySelectorAll(`[data-place="${to}"] [data-step]:not(:disabled)`)];
+      const same = steps.find((step) => step.getAttribute("data-step") === (to > from ? "1" : "-1"));
+      /** @type {HTMLElement | undefined} */ (same ?? steps[0])?.focus(); // at the end only the way back is left
     };
     list.items.forEach((item, place) => {
       const step = (by, sign, label) => {

@@ -56,7 +56,11 @@ async function show() {
       if (mine !== turn) return view?.close?.();
       shown = { name, view };
     } catch (error) {
-      if (mine === turn) root.replaceChildren(failed(/** @type {Error} */ (error), show));
+      if (mine === turn) {
+        const home = h("a", { class: "button", href: "#/" }, "All items");
+        root.replaceChildren(failed(/** @type {Error} */ (error), show, name === "browse" ? null : home));
+        for (const link of document.querySelectorAll("[data-view]")) link.removeAttribute("aria-current");
+      }
       return;
     }
     const place = places.get(location.hash);

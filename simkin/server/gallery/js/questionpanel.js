@@ -73,11 +73,12 @@ function facts(item) {
   );
   const line = ([name, value]) => {
     const text = String(value);
+    const told = name === "price" && typeof value === "number" ? value.toFixed(2) : text;
     const where = `${named(name)}=${typeof value === "string" ? quoted(value) : text}`;
     const link = text.length <= 120 && !/["\\`]/.test(name);
     return [
       h("dt", {}, name),
-      h("dd", {}, link ? h("a", { href: href("browse", { where }), title: `All with this ${name}` }, text) : text),
+      h("dd", {}, link ? h("a", { href: href("browse", { where }), title: `All with this ${name}` }, told) : told),
     ];
   };
   return h("dl", { class: "facts" }, ...shown.slice(0, 12).flatMap(line));
@@ -146,7 +147,7 @@ function subjectPicture({ asked, item, file, known, change }) {
           ),
         )
       : "";
-  return h("div", { class: "subject-media" }, host, strip, h("div", { class: "row" }, cut, whole), hint);
+  return h("div", { class: "subject-media" }, host, strip, h("div", { class: "subject-tools" }, cut, whole), hint);
 }
 
 /**

@@ -1,10 +1,13 @@
 /** Two pictures with the regions that match in the same colour and under the same number. */
 
 import { thumbnail } from "./api.js";
+import { itemHref } from "./card.js";
 import { h, lay, percent } from "./dom.js";
 import { tint } from "./facets.js";
 
 /** @typedef {import("./why.js").Region} Region @typedef {import("./api.js").Item} Item */
+
+const TALLEST = "max(240px, min(520px, 52vh))";
 
 /** @param {Item} a @param {Item} b @param {Region[]} regions @returns {HTMLElement} */
 export function matchingRegions(a, b, regions) {
@@ -52,10 +55,16 @@ function pictureWith(item, regions, side) {
     lay(box, region[side]);
     return box;
   });
+  const image = h("img", { src: thumbnail(item, 640), alt: item.title });
+  const frame = h("div", { class: "region-frame" }, image, ...boxes);
+  image.addEventListener("load", () => {
+    const shape = (image.naturalWidth / image.naturalHeight).toFixed(4);
+    frame.style.setProperty("width", `min(100%, ${shape} * ${TALLEST})`); // both fit the screen with what is said of them
+  });
   return h(
     "figure",
     {},
-    h("div", { class: "region-frame" }, h("img", { src: thumbnail(item, 640), alt: item.title }), ...boxes),
-    h("figcaption", {}, item.title),
+    frame,
+    h("figcaption", {}, h("a", { href: itemHref(item.id) }, item.title)),
   );
 }

@@ -20,15 +20,21 @@ export function withCommand(message) {
 /**
  * @param {Error} error
  * @param {() => void} [again] Offers to try again.
+ * @param {Node | null} [other] Another way on.
  * @returns {HTMLElement}
  */
-export function failed(error, again) {
+export function failed(error, again, other = null) {
   return h(
     "div",
     { class: "state state-error", role: "alert" },
     h("h2", {}, "That did not work"),
     ...withCommand(error.message),
-    again && h("button", { type: "button", class: "button", onclick: again }, "Try again"),
+    h(
+      "div",
+      { class: "row" },
+      again && h("button", { type: "button", class: "button", onclick: again }, "Try again"),
+      other,
+    ),
   );
 }
 

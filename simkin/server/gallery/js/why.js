@@ -5,7 +5,7 @@ import { itemHref, picture, subtitle } from "./card.js";
 import { heading, info, relationsOf } from "./catalog.js";
 import { h, percent } from "./dom.js";
 import * as dock from "./dock.js";
-import { facetBar, inWords, kindOf, legend } from "./facets.js";
+import { facetBar, kindOf, legend } from "./facets.js";
 import { icon } from "./icons.js";
 import { momentsPicture } from "./moments.js";
 import { matchingRegions } from "./regions.js";
@@ -74,8 +74,8 @@ export async function open(root, params) {
           facetBar(why.score, why.facets),
           h("span", { class: "muted" }, `closer than ${percent(why.closer_than)} of random pairs`),
         ),
-        h("p", { class: "muted" }, inWords(why.facets)),
-        judged,
+        legend(Object.keys(why.facets), why.facets),
+        h("div", { class: "judged" }, h("span", { class: "muted" }, "Judged by"), judged),
         weighed
           ? h(
               "p",
@@ -87,7 +87,6 @@ export async function open(root, params) {
             ? h("p", { class: "muted" }, "What was learned from behaviour has no sliders: these are its own weights.")
             : null,
       ),
-      legend(Object.keys(why.facets)),
       shown,
       a.modality === "audio" ? songs(a, b) : null,
       h("ul", { class: "reasons" }, ...(why.words ?? []).map((word) => h("li", {}, word))),
