@@ -104,6 +104,16 @@ class Catalog:
         """Close the database; the object cannot be used afterwards."""
         self.connection.close()
 
+    def reopen(self) -> None:
+        """Open the database that lies in the folder now, after another one was put in its place.
+
+        Raises:
+            NotACatalogError, StorageError: As ``open``.
+        """
+        self.connection.close()
+        opened = Catalog.open(self.folder)
+        self.connection, self.identity = opened.connection, opened.identity
+
     def __enter__(self) -> Catalog:
         return self
 
@@ -371,14 +381,14 @@ def storage_errors(folder: Path) -> Iterator[None]:
     """Turn SQLite's trouble into sentences: full disk, read-only disk, damaged file."""
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in SQLite's own words on damage
         text = str(error)
         if "full" in text:
             advice = "the disk is full; everything committed before is kept: free some space, then run again"
         elif "readonly" in text or "read-only" in text:
             advice = "it is read-only; it can be queried, not changed"
-        elif "malformed" in text or "not a database" in text:
-            advice = f"the database is damaged; see: simkin verify --catalog {folder}"
+        elif any(sign in text for sign in ("malformed", "not a database", "decode", "unsupported file format")):
+            advice = f"the database is damaged; mend it with: simkin verify --repair --catalog {folder}"
         elif "locked" in text:
             advice = "another program holds the database; wait for it, then run again"
         else:

@@ -157,5 +157,16 @@ CREATE TABLE IF NOT EXISTS edits (
     item       INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
     attributes TEXT NOT NULL               -- JSON; null takes an attribute away
 );
+
+-- CRC-32 of vectors as they were written, to find bytes that the disk has changed since.
+CREATE TABLE IF NOT EXISTS checksums (
+    media   INTEGER NOT NULL REFERENCES media ON DELETE CASCADE,
+    encoder INTEGER NOT NULL,
+    crc     INTEGER NOT NULL,
+    PRIMARY KEY (media, encoder)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS checksums_follow AFTER DELETE ON vectors BEGIN
+    DELETE FROM checksums WHERE media=old.media AND encoder=old.encoder;
+END;
 """
 """Tables that older catalogs lack: made when one is written to; readers do without."""

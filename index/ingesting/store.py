@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from zlib import crc32
 
 from index.catalog import Catalog
 from index.ingesting.plan import merge_attributes
@@ -47,6 +48,7 @@ class Store:
         connection = self.catalog.connection
         with connection:
             sequence = self.catalog.next_sequence()
+            encoders = dict(connection.execute("SELECT name, encoder FROM encoders"))
             for described in waiting:
                 entry = connection.execute(
                     "SELECT id, position, path, modality, size, mtime_ns, attributes, given FROM entries "
@@ -61,11 +63,9 @@ class Store:
                 elif described.tags:  # without, it is the content that was described before
                     self._keep_item(media, entry, sequence)
                     for name, vector in described.vectors:
-                        connection.execute(
-                            "INSERT OR REPLACE INTO vectors (media, encoder, vector) "
-                            "VALUES (?, (SELECT encoder FROM encoders WHERE name=?), ?)",
-                            (media, name, vector),
-                        )
+                        key = (media, encoders[name])
+                        connection.execute("INSERT OR REPLACE INTO vectors VALUES (?,?,?)", (*key, vector))
+                        connection.execute("INSERT OR REPLACE INTO checksums VALUES (?,?,?)", (*key, crc32(vector)))
 
     def _claim(self, described: Described, entry: sqlite3.Row) -> Described:
         """An id belongs to the source that brought it first."""

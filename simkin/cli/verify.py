@@ -13,21 +13,21 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 
 @click.command("verify")
 @catalog_option
-@click.option("--repair", "mend", is_flag=True, help="Drop unusable vectors and rebuild the index.")
+@click.option(
+    "--repair", "mend", is_flag=True, help="Salvage a damaged database, drop unusable vectors, rebuild the index."
+)
 @json_option
 def command(catalog: Path, mend: bool, as_json: bool) -> None:
     """Check the database, every vector and every built file."""
-    from index.catalog import Catalog
-    from index.verify import repair, verify
+    from index.verify import check
 
-    with Catalog.open(catalog) as opened:
-        problems = repair(opened) if mend else verify(opened)
-        left = verify(opened) if mend else problems
+    problems, left = check(catalog, mend=mend)
     for problem in problems:
         if as_json:
-            echo_json({**asdict(problem), "mended": problem not in left})
+            echo_json({**asdict(problem), "mended": bool(problem.repair) and problem not in left})
         else:
-            done = " (mended)" if problem not in left else f" (--repair {problem.repair})" if problem.repair else ""
+            mended = " (mended)" if problem not in left else f" (--repair {problem.repair})"
+            done = mended if problem.repair else ""
             click.echo(f"{problem.where}: {problem.what}{done}")
     if as_json:
         echo_json({"event": "verified", "problems": len(problems), "left": len(left)})
@@ -35,6 +35,6 @@ def command(catalog: Path, mend: bool, as_json: bool) -> None:
         click.echo(f"{catalog} is sound")
     if mend and problems and not left:
         click.echo(
-            f"mended; files whose vectors were dropped come back with: simkin index --catalog {catalog}", err=True
+            f"mended; what was dropped comes back from its files with: simkin index --catalog {catalog}", err=True
         )
     sys.exit(1 if left else 0)
