@@ -113,6 +113,7 @@ class Catalog:
         self.connection.close()
         opened = Catalog.open(self.folder)
         self.connection, self.identity = opened.connection, opened.identity
+        self._remembered = Remembered(self.connection)
 
     def __enter__(self) -> Catalog:
         return self
