@@ -104,17 +104,6 @@ class Catalog:
         """Close the database; the object cannot be used afterwards."""
         self.connection.close()
 
-    def reopen(self) -> None:
-        """Open the database that lies in the folder now, after another one was put in its place.
-
-        Raises:
-            NotACatalogError, StorageError: As ``open``.
-        """
-        self.connection.close()
-        opened = Catalog.open(self.folder)
-        self.connection, self.identity = opened.connection, opened.identity
-        self._remembered = Remembered(self.connection)
-
     def __enter__(self) -> Catalog:
         return self
 

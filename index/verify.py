@@ -58,7 +58,7 @@ def repair(catalog: Catalog) -> list[Problem]:
     if any(problem.where == "database" for problem in problems):
         catalog.close()
         losses = _losses(catalog.folder)
-        catalog.reopen()
+        vars(catalog).update(vars(Catalog.open(catalog.folder)))  # all of it: another file lies there now
     if losses or any(problem.repair for problem in problems):
         with catalog.writing():
             connection = catalog.connection
