@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ PROJECTION = "projection.npz"
 FACETS = "facets.f32"
 VECTORS = "vectors.f32"
 UNITS = "units.f16"
+
+WEIGHINGS_KEPT = 64
+"""Weights of facets that are remembered as weights of dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +188,20 @@ class Space:
 
     def facet_weights(self, relation: Relation) -> NDArray[np.float32]:
         """Weight of each dimension: the facets' weights over their sum, zero for facets that the relation
-        leaves out. float32, shape ``(dim,)``."""
-        weights = np.zeros(self.record.dim, np.float32)
-        each = relation.weights_of(self.projection.facets)
-        for part in self.projection.parts:
-            weights[part.own] = each[part.facet.name]
-        return weights
+        leaves out. float32, shape ``(dim,)``, not to be written to."""
+        return self._weights(relation)
+
+    @cached_property
+    def _weights(self) -> Callable[[Relation], NDArray[np.float32]]:
+        def weigh(relation: Relation) -> NDArray[np.float32]:
+            weights = np.zeros(self.record.dim, np.float32)
+            each = relation.weights_of(self.projection.facets)
+            for part in self.projection.parts:
+                weights[part.own] = each[part.facet.name]
+            weights.flags.writeable = False
+            return weights
+
+        return lru_cache(WEIGHINGS_KEPT)(weigh)
 
     def combine(self, vectors: Vectors, weights: NDArray[np.float32]) -> Vector:
         """One row for several: their weighted sum, each facet of unit length. float32, shape ``(dim,)``; all
@@ -247,8 +258,8 @@ class Space:
         Returns:
             Names of the facets that the relation compares, and their shares: float64, shape ``(n, facets)``.
         """
-        each = relation.weights_of(self.projection.facets)
-        parts = [part for part in self.projection.parts if each[part.facet.name] > 0]
+        weights = self.facet_weights(relation)
+        parts = [part for part in self.projection.parts if weights[part.own.start] > 0]
         products = answers * self.question(relation, asked)
         sums = np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1).astype(np.float64)
         sums = np.maximum(sums, 0.0)
