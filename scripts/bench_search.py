@@ -356,6 +356,11 @@ def bootstrap(catalog: Path, count: int, seed: int = 0) -> Iterator[Rows]:
         yield (points / np.linalg.norm(points, axis=1, keepdims=True)).astype("<f4")
 
 
+def lot_of(key: Any) -> Any:
+    """A number below 1,000 for each item, as good as random: filters ask for lots below some number."""
+    return key * 2_654_435_761 % 2**32 % 1000
+
+
 def make_catalog(folder: Path, blocks: Iterator[Rows]) -> None:
     """A catalog of vectors without files, under a card that compares by cosine."""
     from index.catalog import Catalog
@@ -375,8 +380,8 @@ def make_catalog(folder: Path, blocks: Iterator[Rows]) -> None:
             keys = range(start, start + len(block))
             start += len(block)
             sql.executemany(
-                "INSERT INTO items VALUES (?, ?, 1, NULL, '{}', x'00', ?)",
-                [(key, f"item-{key:07d}", sequence) for key in keys],
+                "INSERT INTO items VALUES (?, ?, 1, NULL, ?, x'00', ?)",
+                [(key, f"item-{key:07d}", json.dumps({"lot": lot_of(key)}), sequence) for key in keys],
             )
             sql.executemany(
                 "INSERT INTO media (media, source, id, position, item, path, modality, size, mtime_ns) "
@@ -419,6 +424,9 @@ def prepare(folder: Path, count: int, dim: int, queries: int, real: Path | None)
 
 def child(engine: str, stage: str, folder: Path) -> None:
     """One stage of one engine, in a process of its own; prints JSON."""
+    if stage == "filters":
+        print(json.dumps(filtered(folder)))
+        return
     made = ENGINES[engine]()
     rows = np.load(folder / "rows.npy", mmap_mode="r")
     place = folder / engine
@@ -468,21 +476,93 @@ def child(engine: str, stage: str, folder: Path) -> None:
     print(json.dumps({"first_s": first, "resident_mb": held / 1e6, "settings": found}))
 
 
+def filtered(folder: Path) -> list[dict[str, Any]]:
+    """simkin's questions under filters that fewer and fewer items pass: recall of what passes, and median time."""
+    import simkin
+
+    recommender = simkin.open(folder / "simkin" / f"{WANTED}.simkin")
+    space = recommender.generation.spaces["image"]
+    rows, keys = np.asarray(space.vectors), np.asarray(space.keys)
+    row_of = {f"item-{key:07d}": row for row, key in enumerate(keys.tolist())}
+    names = list(row_of)
+    lots = lot_of(keys)
+    with np.load(folder / "asked.npz") as file:
+        asked = file["asked"][:200]
+    found = []
+    for lot in (1000, 500, 100, 10, 1):
+        where = f"lot<{lot}" if lot < 1000 else ""
+        passing = np.flatnonzero(lots < lot)
+        seconds, hits, methods = [], [], set()
+        recommender.query(names[asked[0]], where=where, duplicates=True)  # the filter itself is worked out once
+        for row in asked.tolist():
+            begun = time.perf_counter()
+            answer = recommender.query(names[row], where=where, k=K, duplicates=True)
+            seconds.append(time.perf_counter() - begun)
+            methods.add(answer.method)
+            products = rows[passing] @ rows[row]
+            products[passing == row] = -np.inf
+            least = np.sort(products)[-K]
+            own = [row_of[hit.item_id] for hit in answer.hits]
+            hits.append(np.count_nonzero(rows[own] @ rows[row] >= least - 1e-5) / K)
+        found.append(
+            {
+                "share": lot / 1000,
+                "recall": float(np.mean(hits)),
+                "p50_ms": 1000 * statistics.median(seconds),
+                "methods": sorted(methods),
+            }
+        )
+    return found
+
+
+def told_filtered(title: str, rounds: list[list[dict[str, Any]]]) -> str:
+    """The same as Markdown, medians over rounds."""
+    lines = [f"### {title}: simkin under filters", "", "| pass | recall | p50 ms | against no filter | found by |"]
+    lines.append("|---|---|---|---|---|")
+    for at, row in enumerate(rounds[0]):
+        own = statistics.median(one[at]["p50_ms"] for one in rounds)
+        ratio = statistics.median(one[at]["p50_ms"] / one[0]["p50_ms"] for one in rounds)
+        lines.append(
+            f"| {row['share']:.1%} | {row['recall']:.4f} | {own:.2f} | {ratio:.2f} × | {', '.join(row['methods'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def draw(title: str, table: list[dict[str, Any]], path: Path) -> None:
+    """Recall against queries per second, as ann-benchmarks draws it: up and to the right is better."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5.5))
+    for engine in dict.fromkeys(row["engine"] for row in table):
+        own = sorted((row["recall"], row["qps"]) for row in table if row["engine"] == engine and row["recall"] > 0.5)
+        best = [point for at, point in enumerate(own) if all(point[1] > other[1] for other in own[at + 1 :])]
+        if best:
+            axes.plot(*zip(*best, strict=True), marker="o", label=engine, linewidth=2.5 if engine == "simkin" else 1.2)
+    axes.set(xlabel=f"recall@{K}", ylabel="questions a second, one thread", yscale="log", title=title)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
 def resident() -> int:
     """Bytes of this process in memory, with the pages of files that it has touched."""
     status = Path("/proc/self/smaps_rollup").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Rss:")) * 1024
 
 
-def run(engine: str, stage: str, folder: Path) -> dict[str, Any]:
+def run(engine: str, stage: str, folder: Path) -> Any:
     """A stage in its own process, asked with one thread."""
     threads = {} if stage == "build" else dict.fromkeys(THREADS, "1")
     words = [sys.executable, __file__, "--child", engine, stage, str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **threads})
     if done.returncode:
         sys.exit(f"{engine} failed to {stage}:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(folder: Path, engines: Sequence[str], rounds: int) -> list[dict[str, Any]]:
@@ -553,7 +633,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--real", type=Path, metavar="CATALOG", help="bootstrap the rows of this catalog instead")
-    parser.add_argument("--out", type=Path, help="write figures (JSON) and tables (Markdown) here")
+    parser.add_argument("--out", type=Path, help="write figures (JSON), tables (Markdown) and plots (SVG) here")
     parser.add_argument(
         "--quick", action="store_true", help="20,000 vectors of 128 dimensions, two rounds, 200 queries"
     )
@@ -577,12 +657,16 @@ def main() -> None:
                 prepare(folder, size, dim, args.queries, args.real)
                 table = compare(folder, engines, args.rounds)
                 text = told(title, table)
+                if "simkin" in engines:
+                    text += "\n" + told_filtered(title, [run("simkin", "filters", folder) for _ in range(args.rounds)])
                 print(text, flush=True)
                 if args.out:
                     args.out.mkdir(parents=True, exist_ok=True)
                     name = f"{size}-{args.real.stem if args.real else dim}"
                     (args.out / f"{name}.json").write_text(json.dumps(table, indent=1))
                     (args.out / f"{name}.md").write_text(text)
+                    if importlib.util.find_spec("matplotlib"):
+                        draw(title, table, args.out / f"{name}.svg")
 
 
 if __name__ == "__main__":
