@@ -37,11 +37,13 @@ class PostgresAddress:
         connection: What libpq takes, without ``schema``.
         schema: Of the database, in which the catalog's tables lie.
         shown: The address without its password, for people.
+        text: As it was given.
     """
 
     connection: str
     schema: str
     shown: str
+    text: str
 
     @classmethod
     def parse(cls, text: str) -> PostgresAddress:
@@ -71,7 +73,12 @@ class PostgresAddress:
         told = [(name, value) for name, value in given if name not in ("password", "sslpassword")]
         query = urlencode(others, quote_via=quote)
         connection = urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
-        return cls(connection, schema, urlunsplit((parts.scheme, netloc, parts.path, urlencode(told), "")))
+        return cls(connection, schema, urlunsplit((parts.scheme, netloc, parts.path, urlencode(told), "")), text)
+
+
+def shown(place: Place) -> str:
+    """A place for people: an address without its password."""
+    return PostgresAddress.parse(place).shown if isinstance(place, str) and is_postgres(place) else str(place)
 
 
 def name_of(place: Place) -> str:
@@ -79,6 +86,17 @@ def name_of(place: Place) -> str:
     if isinstance(place, str) and is_postgres(place):
         return PostgresAddress.parse(place).schema
     return Path(place).absolute().name
+
+
+def folder_of(place: Place) -> Path:
+    """A place that is a folder.
+
+    Raises:
+        InputError: It is a database.
+    """
+    if is_postgres(place):
+        raise needs_folder(place)
+    return Path(place)
 
 
 def needs_folder(place: Place) -> InputError:

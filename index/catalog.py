@@ -5,36 +5,30 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from index.address import folder_of
 from index.errors import NotACatalogError, StaleIndexError, StorageError, UnknownNameError
+from index.folder_reading import FolderReading, absolute, base_of, chunks, marks
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
+from index.reading import HeldEncoder
 from index.relations import RELATIONS, Relation, Rerank
 from index.remembered import Remembered
 from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
 from index.types import EncoderCard
 
+__all__ = ["Catalog", "HeldEncoder", "absolute", "chunks", "identity_at", "marks", "storage_errors"]
+
 ITEMS_KEPT = 4096
 """Items that are remembered until the catalog changes: a few megabytes."""
 
-IDS_AT_ONCE = 500
-"""Parameters in one SQL statement; SQLite allows 999 or more everywhere."""
 
-
-class HeldEncoder(NamedTuple):
-    """An encoder that a catalog holds vectors of: its database key and its card."""
-
-    key: int
-    card: EncoderCard
-
-
-class Catalog:
+class Catalog(FolderReading):
     """A catalog folder, opened for reading; ``writing()`` takes the lock and allows changes.
 
     Any number of readers, in any number of processes, may be open beside one writer.
@@ -53,10 +47,11 @@ class Catalog:
         """Open an existing catalog; one of an older format that can be read is brought to this one.
 
         Raises:
+            InputError: It lies in a database; see ``index.opening``.
             NotACatalogError: Nothing is there, or another format version.
             StorageError: The database cannot be read.
         """
-        folder = Path(folder)
+        folder = folder_of(folder)
         if not (folder / DATABASE).is_file():
             raise NotACatalogError(f"{folder} holds no catalog; make one with: simkin index SOURCE --catalog {folder}")
         identity = identity_at(folder)
@@ -73,7 +68,7 @@ class Catalog:
             NotACatalogError: The folder holds other files, or another format version.
             StorageError: The folder cannot be made or written.
         """
-        folder = Path(folder)
+        folder = folder_of(folder)
         if _holds_tables(folder):
             return cls.open(folder)
         try:
@@ -260,7 +255,7 @@ class Catalog:
                 some,
             )
             for key, location, kind, path, modality, stamp in files:
-                place = os.path.join(_base(location, kind), path)
+                place = os.path.join(base_of(location, kind), path)
                 media.setdefault(key, []).append(Medium(place, modality, stamp))
             rows += self.connection.execute(
                 f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
@@ -290,7 +285,7 @@ class Catalog:
         """Return the id of the item that has this file, or ``None``."""
         target = os.fsencode(path.absolute())
         for source, location, kind in self.connection.execute("SELECT source, location, kind FROM sources"):
-            base = _base(location, kind)
+            base = base_of(location, kind)
             names = [target]
             if target.startswith(base.rstrip(b"/") + b"/"):
                 names.append(target[len(base.rstrip(b"/")) + 1 :])
@@ -395,22 +390,6 @@ def identity_at(folder: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def absolute(location: bytes, kind: str, path: bytes) -> Path:
-    """Return the absolute path of a media row from its source's location and kind."""
-    return Path(os.fsdecode(os.path.join(_base(location, kind), path)))
-
-
-def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
-    """Cut a sequence into lists short enough for one SQL statement."""
-    for start in range(0, len(values), IDS_AT_ONCE):
-        yield list(values[start : start + IDS_AT_ONCE])
-
-
-def marks(values: Iterable[object]) -> str:
-    """Return as many SQL placeholders as there are values."""
-    return ",".join("?" for _ in values)
-
-
 def _holds_tables(folder: Path) -> bool:
     """Whether there is a database that is more than what a run killed while making it left behind."""
     database = folder / DATABASE
@@ -422,11 +401,6 @@ def _holds_tables(folder: Path) -> bool:
             return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         finally:
             connection.close()
-
-
-@lru_cache(64)
-def _base(location: bytes, kind: str) -> bytes:
-    return location if kind == "folder" else os.path.dirname(location)
 
 
 def _connect(folder: Path) -> sqlite3.Connection:

@@ -91,12 +91,17 @@ def weights_of_person(catalog: Catalog, relation: Relation, name: str) -> NDArra
     stem = name[:2].replace("%", "").replace("_", "")
     sql = "SELECT user FROM personal WHERE relation=? ORDER BY user LIKE ? DESC, user LIMIT 500"
     near = execute(sql, (relation.name, f"{stem}%")).fetchall()
+    raise nobody(relation, name, [user for (user,) in near])
+
+
+def nobody(relation: Relation, name: str, near: Sequence[str]) -> InputError | UnknownNameError:
+    """The error of whoever asks for a person of whom nothing was learned; ``near`` are some of whom something was."""
     if not near or not relation.head:
-        raise InputError(
+        return InputError(
             f"relation {relation.name!r} has no weights of people; learn them, from edges with a column 'user', with: "
             f"simkin learn EDGES --relation {relation.name} --personal"
         )
-    raise UnknownNameError.of("user", name, (user for (user,) in near))
+    return UnknownNameError.of("user", name, near)
 
 
 def hold_rerank(catalog: Catalog, relation: str, how: Rerank) -> None:

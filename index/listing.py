@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from index.catalog import Catalog
 from index.errors import InputError, UnknownNameError
-from index.items import title_of
-from index.matching import matching_keys
-from index.types import Modality
+from index.reading import CatalogReader
+from index.types import Attribute, Modality
 
 KEPT = 64
 """Listings, and orders of all items, that are remembered: of 100,000 items one takes up to 400 kB."""
@@ -80,7 +78,7 @@ class Listings:
         self._found: OrderedDict[object, NDArray[np.int32]] = OrderedDict()
         self._contents: Contents | None = None
 
-    def page(self, catalog: Catalog, listed: Listed, offset: int, limit: int) -> Page:
+    def page(self, catalog: CatalogReader, listed: Listed, offset: int, limit: int) -> Page:
         """Read one page.
 
         Args:
@@ -97,7 +95,7 @@ class Listings:
             some = places[offset : offset + limit] if offset < len(places) else places[:0]
             return Page(len(places), self._directory.keys[some].tolist())
 
-    def contents(self, catalog: Catalog) -> Contents:
+    def contents(self, catalog: CatalogReader) -> Contents:
         """Tell what there is to choose from."""
         with self._lock:
             self._follow(catalog)
@@ -105,7 +103,7 @@ class Listings:
                 self._contents = _contents(catalog, self._directory)
             return self._contents
 
-    def _follow(self, catalog: Catalog) -> None:
+    def _follow(self, catalog: CatalogReader) -> None:
         now = (catalog.identity, catalog.sequence)
         if now == self._told:
             return
@@ -130,17 +128,17 @@ class Listings:
         mask[self._keep(key, lambda: self._directory.places_of(find()))] = True
         return mask
 
-    def _list(self, catalog: Catalog, listed: Listed) -> NDArray[np.int32]:
+    def _list(self, catalog: CatalogReader, listed: Listed) -> NDArray[np.int32]:
         directory = self._directory
         order = self._keep(("order", listed.sort), lambda: directory.places_of(_sorted_keys(catalog, listed.sort)))
         kept = np.ones(len(directory.keys), bool)
         if listed.category is not None:
-            kept &= directory.mask_of(_keys(catalog, "SELECT item FROM items WHERE category=?", listed.category))
+            kept &= directory.mask_of(catalog.keys_in(listed.category))
         if listed.modality is not None:
-            of_modality = "SELECT DISTINCT item FROM media WHERE item NOT NULL AND modality=?"
-            kept &= self._mask(("modality", listed.modality), lambda: _keys(catalog, of_modality, str(listed.modality)))
+            modality = listed.modality
+            kept &= self._mask(("modality", modality), lambda: catalog.keys_with(modality))
         if listed.where.strip():
-            kept &= self._mask(("where", listed.where), lambda: matching_keys(catalog, listed.where))
+            kept &= self._mask(("where", listed.where), lambda: catalog.matching(listed.where))
         if listed.text.strip():
             kept &= directory.holding(listed.text)
         return order if kept.all() else order[kept[order]]
@@ -162,11 +160,10 @@ class _Directory:
         self.texts: list[str] = []
         self.names: list[tuple[str, ...]] = []
 
-    def follow(self, catalog: Catalog) -> None:
+    def follow(self, catalog: CatalogReader) -> None:
         """Read what changed since the last time."""
         sequence = catalog.sequence
-        execute = catalog.connection.execute
-        rows = execute("SELECT item, id FROM items ORDER BY item").fetchall()
+        rows = catalog.entries()
         keys = np.fromiter((key for key, _ in rows), np.int64, len(rows))
         places = np.searchsorted(self.keys, keys)
         old = self.keys[np.minimum(places, len(self.keys) - 1)] == keys if len(self.keys) else np.zeros(len(keys), bool)
@@ -178,14 +175,13 @@ class _Directory:
                 texts[at], names[at] = self.texts[place], self.names[place]
         place_of = {key: at for at, (key, _) in enumerate(rows)}
         renamed = [key for (key, _), text in zip(rows, texts, strict=True) if not text]
-        changed = execute("SELECT item, attributes FROM items WHERE changed > ?", (self.sequence,))
         unread = set(renamed)
-        for key, attributes in changed:
+        for key, attributes in catalog.attributes_since(self.sequence):
             unread.discard(key)
-            _fill(place_of.get(key), ids, texts, names, attributes)
+            _fill(place_of.get(key), ids, texts, names, json.loads(attributes))
+        known_of = catalog.attributes_of(list(unread))
         for key in unread:
-            (attributes,) = execute("SELECT attributes FROM items WHERE item=?", (key,)).fetchone() or ("{}",)
-            _fill(place_of[key], ids, texts, names, attributes)
+            _fill(place_of[key], ids, texts, names, known_of.get(key, {}))
         self.sequence, self.keys, self.ids, self.texts, self.names = sequence, keys, ids, texts, names
 
     def places_of(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -220,56 +216,35 @@ class _Directory:
         return mask
 
 
-def _fill(place: int | None, ids: list[str], texts: list[str], names: list[tuple[str, ...]], attributes: str) -> None:
+def _fill(
+    place: int | None, ids: list[str], texts: list[str], names: list[tuple[str, ...]], known: dict[str, Attribute]
+) -> None:
     if place is None:  # came since
         return
-    known = json.loads(attributes)
     values = (str(value) for value in known.values() if value is not None)
     texts[place] = "\n".join((ids[place], *values)).casefold() or "\n"
     names[place] = tuple(map(sys.intern, known))
 
 
-def _contents(catalog: Catalog, directory: _Directory) -> Contents:
-    execute = catalog.connection.execute
+def _contents(catalog: CatalogReader, directory: _Directory) -> Contents:
     return Contents(
         items=len(directory.keys),
-        modalities=dict(
-            execute("SELECT modality, count(DISTINCT item) FROM media WHERE item NOT NULL GROUP BY modality")
-        ),
-        categories=execute(
-            "SELECT category, count(*) FROM items WHERE category NOT NULL GROUP BY category ORDER BY category"
-        ).fetchall(),
+        modalities=catalog.modality_counts(),
+        categories=catalog.category_counts(),
         attributes=sorted(set().union(*set(directory.names))),
     )
 
 
-def _keys(catalog: Catalog, statement: str, *parameters: str) -> NDArray[np.int64]:
-    return np.fromiter((row[0] for row in catalog.connection.execute(statement, parameters)), np.int64)
-
-
-def _sorted_keys(catalog: Catalog, sort: str) -> NDArray[np.int64]:
+def _sorted_keys(catalog: CatalogReader, sort: str) -> NDArray[np.int64]:
     name = sort.removeprefix("-")
-    down = "DESC" if sort.startswith("-") else "ASC"
+    down = sort.startswith("-")
     if name == "id":
-        return _keys(catalog, f"SELECT item FROM items ORDER BY id {down}")
+        return catalog.keys_by_id(down=down)
     if not name or any(c in '"\\' or not c.isprintable() for c in name):
         raise InputError(f"cannot sort by {name!r}; expected id, title or the name of an attribute")
-    value = "json_extract(attributes, ?)"
-    if name == "title":
-        catalog.connection.create_function("title_of", 2, title_of, deterministic=True)
-        value = "title_of(id, json_extract(attributes, ?))"
-    rows = catalog.connection.execute(
-        f"SELECT item, {value} AS value FROM items ORDER BY value IS NULL, typeof(value) = 'text', "
-        f"value COLLATE NOCASE {down}, id",
-        (f'$."{name}"',),
-    ).fetchall()
-    if rows and rows[0][1] is None:  # the first has it if any has
-        known = {"id", "title", *_attribute_names(catalog)}
+    keys, held = catalog.keys_by_value(name, down=down)
+    if not held:
+        known = {"id", "title", *catalog.attribute_names()}
         if name not in known:
             raise UnknownNameError.of("attribute", name, known)
-    return np.fromiter((key for key, _ in rows), np.int64, len(rows))
-
-
-def _attribute_names(catalog: Catalog) -> list[str]:
-    rows = catalog.connection.execute("SELECT DISTINCT key FROM items, json_each(items.attributes)")
-    return [name for (name,) in rows]
+    return keys

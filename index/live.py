@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from index.address import Place, is_postgres
 from index.catalog import Catalog, identity_at
 from index.errors import NotACatalogError, StorageError
+from index.opening import open_recommender
+from index.reading import CatalogReader
 from index.recommender import Recommender
 
 
 class LiveCatalog:
     """Opens a catalog when it is needed, and again when another one lies in its place. Serves one thread at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.folder = Path(place)
+        """What messages call it; where it is a folder, that."""
         self._recommender: Recommender | None = None
 
     @property
@@ -25,6 +30,10 @@ class LiveCatalog:
             StorageError: The database cannot be read.
         """
         held = self._recommender
+        if is_postgres(self.place):
+            if held is None:
+                held = self._recommender = open_recommender(self.place)
+            return held
         now = identity_at(self.folder)
         if held is not None and now == held.catalog.identity:
             return held
@@ -34,13 +43,23 @@ class LiveCatalog:
                 f"{self.folder} holds no catalog now; put it back, or make one with: simkin index SOURCE "
                 f"--catalog {self.folder}"
             )
-        self._recommender = Recommender(Catalog.open(self.folder))
+        self._recommender = open_recommender(self.folder)
         return self._recommender
 
     @property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> CatalogReader:
         """The catalog that lies in the folder now; raises as ``recommender``."""
         return self.recommender.catalog
+
+    @property
+    def writable(self) -> Catalog:
+        """The catalog, to be changed; raises as ``recommender``.
+
+        Raises:
+            InputError: It lies in a database, which is only read.
+        """
+        held = self.catalog
+        return held if isinstance(held, Catalog) else Catalog.open(self.place)  # which says what to do
 
     def doubt(self, error: Exception) -> None:
         """Be told of an error: after trouble with the storage everything is opened anew."""

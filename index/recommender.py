@@ -17,16 +17,14 @@ from index.answering.reranking import Reranker
 from index.answering.telling import tell
 from index.answering.weighing import random_scores, weigh, weighed_searcher
 from index.answers import Answer, Query
-from index.catalog import Catalog, chunks, marks, storage_errors
-from index.engine.build import cards
-from index.engine.delta import Delta, read_delta
-from index.engine.generations import Generation, current_number, open_generation
+from index.catalog import storage_errors
+from index.engine.delta import Delta
+from index.engine.generations import Generation
 from index.engine.reordering import CANDIDATES
 from index.engine.rows import LearnedSpace, Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
-from index.learned import weights_of_person
-from index.matching import matching_keys
+from index.reading import CatalogReader
 from index.relations import Relation, Rerank
 from index.types import Encoder, Modality
 
@@ -54,7 +52,7 @@ class Recommender:
     thread at a time.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: CatalogReader) -> None:
         self.catalog = catalog
         self.encoders: dict[str, Encoder] = {}
         """Those that files asked about needed so far."""
@@ -64,7 +62,7 @@ class Recommender:
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
         self._rerankers: dict[tuple[str, str], Reranker] = {}
-        self._matching = lru_cache(FILTERS_KEPT)(partial(matching_keys, catalog))
+        self._matching = lru_cache(FILTERS_KEPT)(catalog.matching)
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
         self._random = lru_cache(WEIGHINGS_KEPT)(random_scores)
         self._person = lru_cache(PEOPLE_KEPT)(self._read_person)
@@ -79,19 +77,19 @@ class Recommender:
             StaleIndexError: It does not fit the catalog, or is damaged.
         """
         while True:
-            number, version = current_number(self.catalog.folder), self.catalog.sequence
+            version, number = self.catalog.sequence, self.catalog.current_number()
             if self._generation is not None and (number, version) == (self._number, self._version):
                 return self._generation
             try:
                 self._follow(number, version)
             except (NotBuiltError, StaleIndexError):
-                if current_number(self.catalog.folder) == number:
+                if self.catalog.current_number() == number:
                     raise  # else a writer has just replaced and deleted what was being opened
 
     def _follow(self, number: int, version: int) -> None:
         if self._generation is None or number != self._number:
             self._number = -1
-            self._generation = open_generation(self.catalog.folder, cards(self.catalog), self.catalog.relations())
+            self._generation = self.catalog.open_generation()
             self._searchers.clear()
             self._random.cache_clear()
             self._random_of_person.cache_clear()
@@ -100,7 +98,7 @@ class Recommender:
         self._matching.cache_clear()
         self._mask.cache_clear()
         for space in self._generation.every_space():
-            self._deltas[space.name] = read_delta(self.catalog, self._generation.manifest.sequence, space)
+            self._deltas[space.name] = self.catalog.delta(self._generation.manifest.sequence, space)
         self._number, self._version = self._generation.manifest.number, version
 
     def ask(self, query: Query) -> Answer:
@@ -133,7 +131,7 @@ class Recommender:
         """
         found, _ = self._find(query, naming=False)
         keys = found.pool.keys[found.chosen].tolist()
-        ids = self._ids_of(keys)
+        ids = self.catalog.ids_of(keys)
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
 
@@ -157,7 +155,7 @@ class Recommender:
             try:
                 return self._answer(generation, relation, query, naming), generation
             except StaleIndexError:
-                if current_number(self.catalog.folder) == generation.manifest.number:
+                if self.catalog.current_number() == generation.manifest.number:
                     raise
                 generation = self.generation  # trees were deleted before they were opened: a newer one is there
                 return self._answer(generation, relation, query, naming), generation
@@ -259,12 +257,11 @@ class Recommender:
 
     def item_ids(self, modality: Modality) -> list[str]:
         """Ids of all items that have vectors of one modality, in id order: those that can be asked about."""
-        rows = self.catalog.connection.execute(
-            "SELECT id FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors USING (media) "
-            "WHERE m.item=i.item AND m.modality=?) ORDER BY id",
-            (modality,),
-        )
-        return [row[0] for row in rows]
+        return self.catalog.item_ids(modality)
+
+    def delta(self, space: Space) -> Delta:
+        """What changed in a space of ``generation`` since it was built."""
+        return self._deltas[space.name]
 
     def _candidates(self, question: Question, relation: Relation, query: Query, count: int) -> tuple[Pool, bool]:
         """The ``count`` best of generation and delta together, and whether there are no more."""
@@ -316,7 +313,7 @@ class Recommender:
 
     def _read_person(self, space: Space, relation: Relation, name: str) -> Person:
         if not isinstance(space, LearnedSpace):
-            weights_of_person(self.catalog, relation, name)  # which says what is to be done
+            self.catalog.weights_of_person(relation, name)  # which says what is to be done
             raise AssertionError("a plain relation has no weights of people")
         return Person(self.catalog, relation, space, name)
 
@@ -341,14 +338,6 @@ class Recommender:
             mask[rows[rows >= 0]] = True
         mask[masked] = False
         return mask
-
-    def _ids_of(self, keys: list[int]) -> dict[int, str]:
-        ids: dict[int, str] = {}
-        for some in chunks(keys):
-            ids.update(
-                self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
-            )
-        return ids
 
 
 def _notes(found: Choice) -> list[str]:

@@ -39,9 +39,13 @@ def index(
 def open(catalog: str | Path = "catalog.simkin") -> Recommender:
     """Open an existing catalog for questions.
 
+    Args:
+        catalog: Its folder, or ``postgresql://…`` where it was pushed to.
+
     Raises:
         NotACatalogError: Nothing is there.
     """
-    from index.recommender import Recommender
+    from index.address import place_of
+    from index.opening import open_recommender
 
-    return Recommender(Catalog.open(catalog))
+    return open_recommender(place_of(str(catalog)))

@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeAlias
 
 from index.answering.batch_workers import TOLD_EVERY, Part, answer_parts
 from index.answers import Query
-from index.catalog import marks
 from index.embedding.shards import put_in_place
 from index.errors import InputError, LockedError, StorageError, UnknownNameError
 from index.recommender import Recommender
@@ -82,7 +81,7 @@ def _write_parts(
     on_progress: Callable[[int, int], None],
 ) -> int:
     """Answer part by part, from where an earlier run of the same question to the same catalog ended."""
-    total = _count(recommender, modalities)
+    total = recommender.catalog.count_with(modalities)
     if not total:
         raise InputError(f"no item of this catalog has a facet that {query.relation!r} compares")
     plan = json.dumps(
@@ -101,8 +100,10 @@ def _write_parts(
     answered(0)
     work = _parts_after(recommender, modalities, parts, state)
     if processes > 1 and total - state.asked > QUERIES_AT_ONCE:
-        _rows_of(recommender, query, _ids_after(recommender, modalities, "")[0])  # what is wrong with it, is told here
-        done = answer_parts(recommender.catalog.folder, query, form, work, processes, answered)
+        _rows_of(
+            recommender, query, recommender.catalog.ids_after(modalities, "", 1)[0]
+        )  # what is wrong with it, is told here
+        done = answer_parts(recommender.catalog.place, query, form, work, processes, answered)
     else:
         done = _answered_here(recommender, query, form, work, answered)
     waiting: dict[int, Part] = {}
@@ -119,7 +120,7 @@ def _write_parts(
 
 def _parts_after(recommender: Recommender, modalities: list[Modality], folder: Path, state: _State) -> Iterator[Part]:
     number, last = _part_count(state.asked), state.last
-    while ids := _ids_after(recommender, modalities, last):
+    while ids := recommender.catalog.ids_after(modalities, last, QUERIES_AT_ONCE):
         yield Part(number, ids, folder / _part_name(number))
         number, last = number + 1, ids[-1]
 
@@ -222,29 +223,11 @@ def _modalities(recommender: Recommender, relation: str) -> list[Modality]:
     return sorted(found)
 
 
-_HELD = (
-    "FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors USING (media) WHERE m.item=i.item AND m.modality "
-    "IN ({marks}))"
-)
-
-
-def _count(recommender: Recommender, modalities: list[Modality]) -> int:
-    query = f"SELECT count(*) {_HELD.format(marks=marks(modalities))}"
-    return int(recommender.catalog.connection.execute(query, modalities).fetchone()[0])
-
-
-def _ids_after(recommender: Recommender, modalities: list[Modality], last: str) -> list[str]:
-    """The next ids, in order, of items that have vectors."""
-    query = f"SELECT id {_HELD.format(marks=marks(modalities))} AND id > ? ORDER BY id LIMIT ?"
-    found = recommender.catalog.connection.execute(query, [*modalities, last, QUERIES_AT_ONCE])
-    return [row[0] for row in found]
-
-
 def _rows_of(recommender: Recommender, query: Query, item_id: str) -> list[Row]:
     try:
         found = recommender.scores(replace(query, items=((item_id, 1.0),)))
     except UnknownNameError:
-        if recommender.catalog.connection.execute("SELECT 1 FROM items WHERE id=?", (item_id,)).fetchone():
+        if recommender.catalog.has(item_id):
             raise
         return []  # removed while the job ran
     return [(item_id, rank, other, score) for rank, (other, score) in enumerate(found, 1)]

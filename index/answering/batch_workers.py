@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from index.address import Place
 from index.answers import Query
 from index.errors import SimkinError
 
@@ -29,12 +30,12 @@ class Part:
 
 
 def answer_parts(
-    catalog: Path, query: Query, suffix: str, parts: Iterator[Part], processes: int, on_items: Callable[[int], None]
+    catalog: Place, query: Query, suffix: str, parts: Iterator[Part], processes: int, on_items: Callable[[int], None]
 ) -> Iterator[Part]:
     """Have parts answered; each is given back once its file is written, in whatever order that happens.
 
     Args:
-        catalog: The catalog's folder.
+        catalog: The catalog's folder, or its address.
         query: All but its items.
         suffix: Of the format.
         parts: Pulled only as fast as they are answered.
@@ -87,7 +88,7 @@ class _Process:
     part: Part | None = field(default=None)
 
     @classmethod
-    def start(cls, catalog: Path, query: Query, suffix: str) -> _Process:
+    def start(cls, catalog: Place, query: Query, suffix: str) -> _Process:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
         environment |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
@@ -100,7 +101,7 @@ class _Process:
                 env=environment,
             )
         made = cls(process, Connection(ours.detach()))
-        made.connection.send((catalog.absolute(), query, suffix))
+        made.connection.send((catalog, query, suffix))
         return made
 
     def give(self, part: Part) -> None:
@@ -119,14 +120,13 @@ def serve(number: int) -> None:
     import signal
 
     from index.answering.batch import write_part
-    from index.catalog import Catalog
-    from index.recommender import Recommender
+    from index.opening import open_recommender
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and ends this
     connection = Connection(number)
     with contextlib.suppress(EOFError, OSError):
         catalog, query, suffix = connection.recv()
-        recommender = Recommender(Catalog.open(catalog))
+        recommender = open_recommender(catalog)
         while True:
             ids, path = connection.recv()
             try:

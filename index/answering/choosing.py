@@ -12,8 +12,8 @@ from index.answering.diversity import diversify
 from index.answering.duplicates import find_repeats
 from index.answering.question import Question, units_of_items, vectors_of
 from index.answers import Query
-from index.catalog import Catalog
 from index.engine.delta import Delta
+from index.reading import CatalogReader
 from index.relations import Relation, Rerank
 from index.types import Vectors
 
@@ -52,7 +52,7 @@ class Choice:
 
 
 def choose(
-    catalog: Catalog,
+    catalog: CatalogReader,
     deltas: Mapping[str, Delta],
     question: Question,
     relation: Relation,

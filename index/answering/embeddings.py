@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from index.catalog import Catalog
 from index.encoders import load_encoder
-from index.engine.build import raw_vectors
 from index.errors import InputError, UnknownNameError
+from index.reading import CatalogReader
 from index.types import Encoder, Vector
 
 
-def stored_vector(catalog: Catalog, encoder: str, item_id: str) -> Vector:
+def stored_vector(catalog: CatalogReader, encoder: str, item_id: str) -> Vector:
     """An item's vector as it was encoded, of several media their mean; float32, shape ``(dim,)``.
 
     Raises:
@@ -23,7 +22,7 @@ def stored_vector(catalog: Catalog, encoder: str, item_id: str) -> Vector:
     held = catalog.encoders()
     if encoder not in held:
         raise UnknownNameError.of("encoder", encoder, held)
-    raw = raw_vectors(catalog, catalog.keys_of([item_id]), [held[encoder]])[0]
+    raw = catalog.raw_vectors(catalog.keys_of([item_id]), [held[encoder]])[0]
     if not raw.any():
         raise InputError(f"item {item_id!r} has no {held[encoder].card.modality} that {encoder} describes")
     for facet in held[encoder].card.facets:  # those of several media were added
@@ -32,7 +31,7 @@ def stored_vector(catalog: Catalog, encoder: str, item_id: str) -> Vector:
     return np.asarray(raw, np.float32)
 
 
-def file_vector(catalog: Catalog, encoder: str, path: Path, encoders: dict[str, Encoder]) -> Vector:
+def file_vector(catalog: CatalogReader, encoder: str, path: Path, encoders: dict[str, Encoder]) -> Vector:
     """A file's vector; float32, shape ``(dim,)``.
 
     Args:

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from index.answering.choosing import Pool
 from index.answering.question import Question
-from index.catalog import Catalog
 from index.engine.calibrate import random_quantiles
 from index.engine.generations import RANDOM_LEVELS
 from index.engine.rows import LearnedSpace
 from index.errors import StaleIndexError
-from index.learned import weights_of_person
+from index.reading import CatalogReader
 from index.relations import Relation
 from index.types import Vectors
 
@@ -26,7 +25,7 @@ class Person:
     P(link | u) = 1 / (1 + exp(Σₖ D(u)ₖ (xᵢA + b − xⱼB)ₖ² − c)); McAuley et al. (SIGIR 2015), section 3.
     """
 
-    def __init__(self, catalog: Catalog, relation: Relation, space: LearnedSpace, name: str) -> None:
+    def __init__(self, catalog: CatalogReader, relation: Relation, space: LearnedSpace, name: str) -> None:
         """Read the weights.
 
         Raises:
@@ -36,7 +35,7 @@ class Person:
         """
         self.space = space
         self.name = name
-        self.weights = weights_of_person(catalog, relation, name)
+        self.weights = catalog.weights_of_person(relation, name)
         if len(self.weights) != space.head.rank + 1:
             raise StaleIndexError(f"relation {relation.name!r} was learned a moment ago; ask again soon")
 
@@ -56,5 +55,5 @@ class Person:
 
     def random(self) -> tuple[float, ...]:
         """Quantiles (at ``RANDOM_LEVELS``) of the link probabilities of random pairs."""
-        rows = self.space.vectors
+        rows = self.space.sample
         return random_quantiles(len(rows), lambda left, right: self.scores(rows[left], rows[right]), RANDOM_LEVELS)

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from index.answering.duplicates import find_repeats, same_pairs
 from index.answering.question import units_of_items, vectors_of
-from index.catalog import Catalog, chunks, marks
-from index.engine.delta import Delta, read_delta
+from index.engine.delta import Delta
 from index.engine.head import Head
 from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError, StaleIndexError
 from index.items import Item
-from index.matching import matching_keys
+from index.reading import CatalogReader
 from index.recommender import Recommender
 from index.relations import Relation
 from index.types import Vectors
@@ -39,7 +38,7 @@ class Places:
         facets_delta: Changes beside ``facets``.
     """
 
-    catalog: Catalog
+    catalog: CatalogReader
     relation: Relation
     space: Space
     facets: Space
@@ -114,7 +113,7 @@ class Places:
         kept[self.delta.masked] = False
         beside = np.arange(len(self.delta.keys))
         if where:
-            matching = matching_keys(self.catalog, where)
+            matching = self.catalog.matching(where)
             rows = self.space.rows_of(matching)
             passing = np.zeros(len(kept), bool)
             passing[rows[rows >= 0]] = True
@@ -166,10 +165,7 @@ class Places:
         Raises:
             StaleIndexError: One was removed a moment ago.
         """
-        found: dict[int, str] = {}
-        for some in chunks(list(keys)):
-            rows = self.catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some)
-            found.update(rows)
+        found = self.catalog.ids_of(keys)
         if not found.keys() >= set(keys):
             raise StaleIndexError("an item was removed from the catalog while it was asked about; ask again")
         return [found[key] for key in keys]
@@ -239,8 +235,7 @@ def places_of(recommender: Recommender, relation: str, keys: Sequence[int] = (),
         if not space.compares(asked) or modality not in ("", space.modality):
             continue
         facets = next(one for one in generation.spaces.values() if one.modality == space.modality)
-        delta = read_delta(recommender.catalog, generation.manifest.sequence, space)
-        beside = delta if facets is space else read_delta(recommender.catalog, generation.manifest.sequence, facets)
+        delta, beside = recommender.delta(space), recommender.delta(facets)
         places = Places(recommender.catalog, asked, space, facets, delta, beside)
         present = vectors_of(space, delta, list(keys))[1]
         if not present.all():

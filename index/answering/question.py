@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answers import Query
-from index.catalog import Catalog
 from index.encoders import load_encoder, modality_of
-from index.engine.build import raw_vectors
 from index.engine.delta import Delta
 from index.engine.generations import Generation
 from index.engine.rows import Space
 from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
+from index.reading import CatalogReader
 from index.relations import RERANKS, Relation
 from index.types import Encoder, Vector, Vectors
 
@@ -77,7 +76,7 @@ def check(query: Query) -> None:
 
 
 def make_question(
-    catalog: Catalog,
+    catalog: CatalogReader,
     generation: Generation,
     deltas: dict[str, Delta],
     relation: Relation,
@@ -135,12 +134,13 @@ def vectors_of(space: Space, delta: Delta, keys: list[int]) -> tuple[Vectors, ND
     Returns:
         float32, shape ``(len(keys), dim)``, zero where an item is not in this space; and which are.
     """
-    listed = np.asarray(keys, np.int64)
-    places, rows = delta.locate(listed, space.rows_of(listed))
-    found = np.zeros((len(listed), space.record.dim), np.float32)
-    found[rows >= 0] = space.vectors[rows[rows >= 0]]
-    found[places >= 0] = delta.vectors[places[places >= 0]]
-    return found, (rows >= 0) | (places >= 0)
+    found, present = space.vectors_at(keys)
+    if len(delta.keys) or len(delta.masked):
+        listed = np.asarray(keys, np.int64)
+        places, rows = delta.locate(listed, space.rows_of(listed))
+        found[rows < 0], present = 0, (rows >= 0) | (places >= 0)
+        found[places >= 0] = delta.vectors[places[places >= 0]]
+    return found, present
 
 
 def own_columns(raw: Vectors, facets: Space, space: Space) -> Vectors:
@@ -153,15 +153,15 @@ def own_columns(raw: Vectors, facets: Space, space: Space) -> Vectors:
     return raw[:, np.concatenate([places[name] for name in space.record.encoders])]
 
 
-def raw_of_items(catalog: Catalog, space: Space, keys: list[int]) -> Vectors:
+def raw_of_items(catalog: CatalogReader, space: Space, keys: list[int]) -> Vectors:
     """Vectors of items as encoded, the space's encoders side by side. float32, ``(len(keys), raw_dim)``."""
     held = catalog.encoders()
     unique = sorted(set(keys))
-    found = raw_vectors(catalog, unique, [held[name] for name in space.record.encoders])
+    found = catalog.raw_vectors(unique, [held[name] for name in space.record.encoders])
     return found[np.searchsorted(unique, keys)] if keys else found
 
 
-def units_of_items(catalog: Catalog, facets: Space, delta: Delta, keys: Sequence[int]) -> NDArray[np.float16]:
+def units_of_items(catalog: CatalogReader, facets: Space, delta: Delta, keys: Sequence[int]) -> NDArray[np.float16]:
     """Facets of items as encoded, in half precision: see ``Projection.units``. float16, ``(len(keys), raw_dim)``.
 
     Args:
@@ -169,11 +169,11 @@ def units_of_items(catalog: Catalog, facets: Space, delta: Delta, keys: Sequence
         delta: What changed of them; these items' vectors are read from the database.
         keys: Database keys.
     """
-    listed = np.asarray(keys, np.int64)
-    _, rows = delta.locate(listed, facets.rows_of(listed))
-    found = np.zeros((len(rows), facets.projection.raw_dim), np.float16)
-    found[rows >= 0] = facets.units[rows[rows >= 0]]
-    missing = np.flatnonzero(rows < 0).tolist()
+    found, present = facets.units_at(keys)
+    if len(delta.keys) or len(delta.masked):
+        listed = np.asarray(keys, np.int64)
+        present &= delta.locate(listed, facets.rows_of(listed))[1] >= 0
+    missing = np.flatnonzero(~present).tolist()
     if missing:
         found[missing] = facets.projection.units(raw_of_items(catalog, facets, [keys[at] for at in missing]))
     return found
@@ -199,7 +199,7 @@ def _misfit(facets: Space, space: Space, relation: Relation, query: Query) -> st
     return ""
 
 
-def _encode(catalog: Catalog, space: Space, path: Path, encoders: dict[str, Encoder]) -> Vector:
+def _encode(catalog: CatalogReader, space: Space, path: Path, encoders: dict[str, Encoder]) -> Vector:
     raw = []
     for name, card in zip(space.record.encoders, space.cards, strict=True):
         if name not in encoders or encoders[name].card.fingerprint != card.fingerprint:
@@ -214,7 +214,7 @@ def _encode(catalog: Catalog, space: Space, path: Path, encoders: dict[str, Enco
 
 
 def _categories(
-    catalog: Catalog, query: Query, relation: Relation, space: Space, delta: Delta, keys: list[int]
+    catalog: CatalogReader, query: Query, relation: Relation, space: Space, delta: Delta, keys: list[int]
 ) -> tuple[frozenset[str | None] | None, tuple[str, ...]]:
     """Categories that the rule looks at, and a note when it cannot look."""
     if relation.rule == "any":

@@ -19,7 +19,8 @@ from index.engine.reordering import CANDIDATES, mixed, shared_neighbours
 from index.engine.search import Searcher
 from index.engine.surroundings import LINKS, Surroundings, around, open_surroundings
 from index.errors import UnknownNameError
-from index.learned import hold_rerank, links_of
+from index.learned import hold_rerank
+from index.reading import CatalogReader
 from index.relations import RERANKS, Rerank
 from index.types import Vector, Vectors
 
@@ -51,7 +52,7 @@ class Reranker:
     next build.
     """
 
-    def __init__(self, catalog: Catalog, searcher: Searcher, delta: Delta) -> None:
+    def __init__(self, catalog: CatalogReader, searcher: Searcher, delta: Delta) -> None:
         self.catalog = catalog
         self.searcher = searcher
         self.delta = delta
@@ -120,7 +121,7 @@ class Reranker:
 
     def _linked(self, key: int) -> NDArray[np.int64]:
         """Rows that behaviour links most strongly with an item, as `index.engine.surroundings` keeps them."""
-        pairs, weights = links_of(self.catalog, self.searcher.relation.name, [key])
+        pairs, weights = self.catalog.links_of(self.searcher.relation.name, [key])
         keys, place = np.unique(np.where(pairs[:, 0] == key, pairs[:, 1], pairs[:, 0]), return_inverse=True)
         rows = self.searcher.space.rows_of(keys)
         sums = np.bincount(place, weights, len(keys))

@@ -9,14 +9,16 @@ import numpy as np
 from index.answering.choosing import Choice
 from index.answering.question import Question, own_columns, raw_of_items, vectors_of
 from index.answers import Hit
-from index.catalog import Catalog
 from index.engine.delta import Delta
 from index.engine.generations import RANDOM_LEVELS
 from index.engine.head import Content
 from index.engine.rows import LearnedSpace
+from index.reading import CatalogReader
 
 
-def tell(catalog: Catalog, deltas: Mapping[str, Delta], found: Choice, random: tuple[float, ...]) -> tuple[Hit, ...]:
+def tell(
+    catalog: CatalogReader, deltas: Mapping[str, Delta], found: Choice, random: tuple[float, ...]
+) -> tuple[Hit, ...]:
     """Hits with everything that is told of them.
 
     Args:
@@ -51,7 +53,7 @@ def tell(catalog: Catalog, deltas: Mapping[str, Delta], found: Choice, random: t
     return tuple(hits)
 
 
-def _shares(catalog: Catalog, deltas: Mapping[str, Delta], found: Choice) -> list[dict[str, float]]:
+def _shares(catalog: CatalogReader, deltas: Mapping[str, Delta], found: Choice) -> list[dict[str, float]]:
     """Each facet's share of the score of each answer that was chosen."""
     space, pool = found.question.space, found.pool
     content = None
@@ -62,7 +64,7 @@ def _shares(catalog: Catalog, deltas: Mapping[str, Delta], found: Choice) -> lis
 
 
 def _content(
-    catalog: Catalog, deltas: Mapping[str, Delta], question: Question, space: LearnedSpace, keys: list[int]
+    catalog: CatalogReader, deltas: Mapping[str, Delta], question: Question, space: LearnedSpace, keys: list[int]
 ) -> Content:
     """Facets of both sides, as the relation was fitted to them; vectors are read anew where nothing keeps them."""
     facets = question.facets

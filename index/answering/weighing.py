@@ -55,4 +55,4 @@ def weighed_searcher(space: Space, relation: Relation) -> Searcher:
 
 def random_scores(space: Space, relation: Relation) -> tuple[float, ...]:
     """Quantiles (at ``RANDOM_LEVELS``) of the scores of random pairs under these weights."""
-    return random_quantiles(space.record.count, partial(space.pair_scores, relation), RANDOM_LEVELS)
+    return random_quantiles(len(space.sample), partial(space.pair_scores, relation), RANDOM_LEVELS)

@@ -145,6 +145,32 @@ class Space:
         rows: NDArray[np.int64] = self._rows[np.where(known, keys, 0)].astype(np.int64)
         return rows if known.all() else np.where(known, rows, -1)
 
+    def vectors_at(self, keys: Sequence[int]) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Rows of items by database key, zero where an item is not in this space, float32 ``(len(keys), dim)``; and
+        which are in it, bool ``(len(keys),)``."""
+        rows = self.rows_of(np.asarray(keys, np.int64))
+        present = rows >= 0
+        found = np.zeros((len(keys), self.record.dim), np.float32)
+        found[present] = self.vectors[rows[present]]
+        return found, present
+
+    def some_keys(self, count: int, seed: int) -> list[int]:
+        """Database keys of rows drawn at random, at most ``count``."""
+        return [int(self.keys[row]) for row in np.random.default_rng(seed).integers(0, len(self.keys), count)]
+
+    def units_at(self, keys: Sequence[int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+        """``units`` of items by database key, float16 ``(len(keys), raw_dim)``; and of which there are any, bool."""
+        rows = self.rows_of(np.asarray(keys, np.int64))
+        present = rows >= 0
+        found = np.zeros((len(keys), self.projection.raw_dim), np.float16)
+        found[present] = self.units[rows[present]]
+        return found, present
+
+    @property
+    def sample(self) -> Vectors:
+        """Rows of which random pairs are drawn, as ``pair_scores`` numbers them: here all of them."""
+        return self.vectors
+
     def categories_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Category codes of rows. int64, same shape."""
         return np.searchsorted(self.offsets, rows, side="right") - 1

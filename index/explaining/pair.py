@@ -12,13 +12,13 @@ from index.answering.places import places_of
 from index.answering.question import own_columns, raw_of_items
 from index.answering.weighing import random_scores, weigh
 from index.answers import Query
-from index.catalog import Catalog, absolute
 from index.encoders import modality_of
 from index.engine.generations import RANDOM_LEVELS
 from index.engine.head import Content
 from index.engine.rows import LearnedSpace, Space
 from index.errors import InputError
 from index.items import Item
+from index.reading import CatalogReader
 from index.recommender import Recommender
 from index.relations import Relation
 from index.types import Modality, Vector, Vectors
@@ -184,7 +184,7 @@ def _check_modalities(names: list[str | Path], items: dict[str, Item]) -> None:
 
 
 def _sides(
-    catalog: Catalog, space: Space, modality: Modality, name: str | Path, items: dict[str, Item], raw: Vector
+    catalog: CatalogReader, space: Space, modality: Modality, name: str | Path, items: dict[str, Item], raw: Vector
 ) -> list[Side]:
     """One side for each file that it could be looked at or heard by; without files the item as a whole."""
     if isinstance(name, Path):
@@ -196,7 +196,7 @@ def _sides(
     return [Side(name, title, path, own, len(there) - 1) for path, own in there] or [Side(name, title, None, raw)]
 
 
-def _media(catalog: Catalog, space: Space, modality: Modality, key: int) -> list[tuple[Path, Vector]]:
+def _media(catalog: CatalogReader, space: Space, modality: Modality, key: int) -> list[tuple[Path, Vector]]:
     """Files of an item in order, with their vectors as encoded, the space's encoders side by side."""
     held = catalog.encoders()
     places: dict[int, slice] = {}
@@ -205,13 +205,9 @@ def _media(catalog: Catalog, space: Space, modality: Modality, key: int) -> list
         places[encoder] = slice(start, start + card.dim)
         start += card.dim
     found: dict[Path, Vector] = {}
-    for location, kind, path, encoder, vector in catalog.connection.execute(
-        "SELECT s.location, s.kind, m.path, v.encoder, v.vector FROM media m JOIN sources s USING (source) "
-        "JOIN vectors v USING (media) WHERE m.item=? AND m.modality=? ORDER BY m.position",
-        (key, modality),
-    ):
+    for path, encoder, vector in catalog.media_vectors(key, modality):
         if encoder in places:
-            row = found.setdefault(absolute(location, kind, path), np.zeros(start, np.float32))
+            row = found.setdefault(path, np.zeros(start, np.float32))
             row[places[encoder]] = np.frombuffer(vector, "<f4")
     return list(found.items())
 

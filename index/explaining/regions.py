@@ -7,12 +7,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from index.catalog import Catalog
 from index.encoders import load_encoder, look_at
 from index.errors import InputError, MissingExtraError, StaleIndexError
 from index.explaining.explanation import Box, Region
 from index.explaining.occlusion import Occlusion, View, occlude
 from index.explaining.pair import Pair, Side
+from index.reading import CatalogReader
 from index.types import Encoder, FeatureMap, PictureEncoder
 
 MOST = 3
@@ -40,7 +40,7 @@ def loaded(name: str) -> Encoder:
     return load_encoder(name)
 
 
-def views_of(catalog: Catalog, pair: Pair) -> tuple[View, View, tuple[str, ...]]:
+def views_of(catalog: CatalogReader, pair: Pair) -> tuple[View, View, tuple[str, ...]]:
     """Look at both pictures by every encoder that can describe them, and say which cannot.
 
     Raises:

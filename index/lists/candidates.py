@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from index.answering.places import Places
 from index.engine.search import Restriction, Searcher
-from index.matching import matching_keys
 from index.types import Vector
 
 
@@ -35,7 +34,7 @@ class Candidates:
         plan = places.space.record.relations[places.relation.name]
         thrifty = replace(plan, search_k=math.ceil(plan.search_k * effort))
         self._searcher = Searcher(places.space, places.relation, thrifty)
-        self._matching = matching_keys(places.catalog, where) if where else None
+        self._matching = places.catalog.matching(where) if where else None
         self._mask: NDArray[np.bool_] | None = None
         if self._matching is not None or len(places.delta.masked):
             self._mask = np.full(places.space.record.count, self._matching is None)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, Selection, places_of
-from index.catalog import chunks, marks, storage_errors
+from index.catalog import storage_errors
 from index.errors import InputError
 from index.items import Item
 from index.recommender import Recommender
@@ -250,13 +250,7 @@ def _describe(chosen: Selection, centres: NDArray[np.float32], central: int) -> 
 
 def _counts(places: Places, keys: NDArray[np.int64], labels: NDArray[np.int64]) -> list[tuple[int, str, int]]:
     """How many items of each category have each label: label, category, count."""
-    categories: dict[int, str] = {}
-    for some in chunks(keys.tolist()):
-        categories.update(
-            places.catalog.connection.execute(
-                f"SELECT item, category FROM items WHERE category IS NOT NULL AND item IN ({marks(some)})", some
-            )
-        )
+    categories = places.catalog.category_by_key(keys.tolist())
     pairs = Counter(
         (label, categories[key]) for key, label in zip(keys.tolist(), labels.tolist(), strict=True) if key in categories
     )

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import Catalog, storage_errors
+from index.catalog import storage_errors
 from index.errors import InputError, StaleIndexError, UnknownNameError
-from index.filters import parse_filter
 from index.items import Item
 from index.lists.candidates import Candidates
 from index.lists.joint import Choices, choose_jointly
 from index.lists.outfits import Measure, pair_scores
+from index.reading import CatalogReader
 from index.recommender import Recommender
 
 PROPOSED = 200
@@ -197,16 +197,9 @@ def _price(item: Item) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
-def _unpriced(catalog: Catalog, slots: Sequence[str], where: str) -> list[str]:
+def _unpriced(catalog: CatalogReader, slots: Sequence[str], where: str) -> list[str]:
     """A note on how many items are left out for want of a price."""
-    marks = ",".join("?" * len(slots))
-    condition = parse_filter(where) if where else None
-    (count,) = catalog.connection.execute(
-        f"SELECT count(*) FROM items i WHERE category IN ({marks}) AND "
-        "coalesce(json_type(attributes, '$.price') NOT IN ('integer', 'real'), TRUE)"
-        + (f" AND ({condition.sql})" if condition else ""),
-        (*slots, *(condition.parameters if condition else ())),
-    ).fetchone()
+    count = catalog.count_unpriced(slots, where)
     return [f"{count} items without a price in numbers are left out"] if count else []
 
 
@@ -234,13 +227,8 @@ def _proposed(
 
 
 def _cheapest(places: Places, slot: str, where: str, known: set[int]) -> NDArray[np.int64]:
-    condition = parse_filter(where)
-    rows = places.catalog.connection.execute(
-        f"SELECT item FROM items i WHERE category=? AND {condition.sql} "
-        "ORDER BY json_extract(attributes, '$.price'), item LIMIT ?",
-        (slot, *condition.parameters, 2 * CHEAPEST + len(known)),
-    )
-    keys = [key for (key,) in rows if key not in known]
+    listed = places.catalog.cheapest(slot, where, 2 * CHEAPEST + len(known))
+    keys = [key for key in listed if key not in known]
     standing = np.flatnonzero(places.vectors(keys).any(axis=1)) if keys else np.zeros(0, np.int64)
     return np.asarray(keys, np.int64)[standing][:CHEAPEST]
 

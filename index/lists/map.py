@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Selection, places_of
-from index.catalog import Catalog, chunks, marks, storage_errors
+from index.catalog import chunks, storage_errors
 from index.errors import InputError
 from index.items import title_of
 from index.lists.clusters import part
 from index.lists.map_labels import label_of, telling_attribute
 from index.lists.map_layout import Method, OnProgress, lay_out
 from index.lists.map_spread import spread_order
+from index.reading import CatalogReader
 from index.recommender import Recommender
 from index.types import Attribute, Modality
 
@@ -239,7 +239,7 @@ def draw(chosen: Selection, method: Method, clusters: int, seed: int, on_progres
     return Drawn(layout.keys, layout.at, labels, tuple(central), layout.method, layout.fitted_on)
 
 
-def dress(catalog: Catalog, drawn: Drawn, relation: str, modality: Modality, generation: int) -> StyleMap:
+def dress(catalog: CatalogReader, drawn: Drawn, relation: str, modality: Modality, generation: int) -> StyleMap:
     """Look up what is on a map: items as the catalog knows them now; those removed since are left out."""
     ids = _ids(catalog, drawn.keys)
     present = np.array([item_id is not None for item_id in ids], bool)
@@ -306,23 +306,20 @@ def _cluster(
     return MapCluster(x, y, len(own), len(own) / len(ids), tuple(ids[row] for row in central), label_text)
 
 
-def _ids(catalog: Catalog, keys: NDArray[np.int64]) -> list[str | None]:
-    found: dict[int, str] = {}
-    for some in chunks(keys.tolist()):
-        found.update(catalog.connection.execute(f"SELECT item, id FROM items WHERE item IN ({marks(some)})", some))
+def _ids(catalog: CatalogReader, keys: NDArray[np.int64]) -> list[str | None]:
+    found = catalog.ids_of(keys.tolist())
     return [found.get(key) for key in keys.tolist()]
 
 
-def _attributes(catalog: Catalog, keys: NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Attribute]]]:
+def _attributes(catalog: CatalogReader, keys: NDArray[np.int64]) -> Iterator[tuple[int, dict[str, Attribute]]]:
     """Attributes of items by key, in order, a few hundred at a time; empty for those removed a moment ago."""
     for some in chunks(keys.tolist()):
-        rows = catalog.connection.execute(f"SELECT item, attributes FROM items WHERE item IN ({marks(some)})", some)
-        known = dict(rows.fetchall())
+        known = catalog.attributes_of(some)
         for key in some:
-            yield key, json.loads(known.get(key, "{}"))
+            yield key, known.get(key, {})
 
 
-def _landmarks(catalog: Catalog, drawn: Drawn, modality: Modality, first: Sequence[int]) -> list[Landmark]:
+def _landmarks(catalog: CatalogReader, drawn: Drawn, modality: Modality, first: Sequence[int]) -> list[Landmark]:
     rows = spread_order(drawn.at, LANDMARKS, first).tolist()
     items = catalog.items(drawn.keys[rows].tolist())
     found: list[Landmark] = []

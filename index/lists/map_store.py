@@ -16,7 +16,6 @@ from index.catalog import storage_errors
 from index.errors import InputError
 from index.lists.map import Drawn, StyleMap, draw, dress
 from index.lists.map_layout import Method, OnProgress, choose_method
-from index.matching import matching_keys
 from index.recommender import Recommender
 
 FOLDER = "maps"
@@ -53,7 +52,7 @@ def kept_map(
         As ``map_items``.
     """
     with storage_errors(recommender.catalog.folder):
-        matching = matching_keys(recommender.catalog, where) if where else None  # before anything is computed
+        matching = recommender.catalog.matching(where) if where else None  # before anything is computed
         places = places_of(recommender, relation, modality=modality)
         generation = recommender.generation
         drawn = draw_or_read(places, generation.folder / FOLDER, method, on_progress)
@@ -104,7 +103,7 @@ def _keep(drawn: Drawn, file: Path) -> None:
     np.savez(content, keys=drawn.keys, at=drawn.at, labels=drawn.labels, told=np.asarray(json.dumps(told)))
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(content.getvalue())
         beside.replace(file)
     except OSError:  # read-only, full, or the generation was replaced a moment ago: a map need not be kept

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from index.answering.duplicates import SUSPECT, facet_cosines
 from index.answering.places import Places, places_of
 from index.answering.question import raw_of_items, vectors_of
-from index.catalog import chunks, marks, storage_errors
+from index.catalog import storage_errors
 from index.encoders import overlay_of, pixels_of
 from index.errors import InputError, UnknownNameError
 from index.items import Item
@@ -326,14 +326,7 @@ def _group(comparison: _Comparison, first: int, members: list[int]) -> Group:
     places = comparison.places
     keys = [first, *members]
     tracks = [measured(track) for track in read_tracks(places, keys)]
-    sizes: dict[int, int] = {}
-    for some in chunks(keys):
-        sizes.update(
-            places.catalog.connection.execute(
-                f"SELECT item, size FROM media WHERE item IN ({marks(some)}) AND modality=? ORDER BY position DESC",
-                (*some, places.space.modality),
-            )
-        )
+    sizes = places.catalog.sizes(keys, places.space.modality)
     sound = places.space.modality == "audio"
     copies = tuple(
         Copy(

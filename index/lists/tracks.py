@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from index.answering.places import Places
 from index.answering.question import raw_of_items
-from index.catalog import chunks, marks
 from index.encoders import IMPRESSIONS, impression_of, seconds_of
 from index.errors import StaleIndexError
 from index.items import Item
@@ -78,14 +77,7 @@ def read_tracks(places: Places, keys: Sequence[int]) -> list[Track]:
     items = catalog.items(keys)
     if not items.keys() >= set(keys):
         raise StaleIndexError("an item was removed from the catalog while it was asked about; ask again")
-    tagged: dict[int, float] = {}
-    for some in chunks(list(keys)):
-        rows = catalog.connection.execute(
-            "SELECT item, json_extract(tags, '$.duration') FROM media WHERE modality='audio' AND tags IS NOT NULL "
-            f"AND item IN ({marks(some)}) ORDER BY position DESC",
-            some,
-        )
-        tagged.update((key, _seconds(value)) for key, value in rows)
+    tagged = {key: _seconds(value) for key, value in catalog.durations(keys).items()}
     found = []
     for key in keys:
         seconds = tagged.get(key, math.nan)

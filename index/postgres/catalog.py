@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.address import PostgresAddress
-from index.catalog import HeldEncoder
-from index.engine.generations import Manifest
+from index.engine.delta import Delta
+from index.engine.generations import Generation, Manifest
+from index.engine.rows import Space
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
-from index.filters import Filter, parse_filter
-from index.items import Failure, Item, Medium
-from index.postgres.filters import COLLATIONS, Postgres, dialect_of
+from index.items import Item, Medium
+from index.learned import nobody
+from index.overview import Overview
+from index.postgres.listing import PostgresListing
+from index.postgres.overview import overview
 from index.postgres.schema import check_format
 from index.postgres.session import Session, storable, told
+from index.postgres.spaces import open_generation
+from index.reading import HeldEncoder
 from index.relations import RELATIONS, Relation
-from index.types import EncoderCard, Modality, Vectors
+from index.types import Attribute, EncoderCard, Modality, Vectors
+
+_HELD = (
+    "FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors v USING (item, position) "
+    "WHERE m.item=i.item AND m.modality = ANY(%s))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +44,11 @@ class State:
     encoders: dict[str, HeldEncoder]
     relations: dict[str, Relation]
     codes: dict[str | None, int]
+    reranked: dict[str, str]
     manifest: Manifest | None
 
 
-class PostgresCatalog:
+class PostgresCatalog(PostgresListing):
     """A catalog that was pushed; it is only read. One object serves one thread at a time."""
 
     def __init__(self, address: PostgresAddress) -> None:
@@ -56,7 +67,7 @@ class PostgresCatalog:
             self.session.close()
             raise
         self._state: State | None = None
-        self._dialect: Postgres | None = None
+        self._dialect = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,24 +80,24 @@ class PostgresCatalog:
         self.close()
 
     @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.address.schema
+    def shown(self) -> str:
+        """Where it is, for people."""
+        return self.address.shown
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
-        return self.address.shown
+        """What it is opened by."""
+        return self.address.text
+
+    @property
+    def folder(self) -> Path:
+        """What messages call it that speak of folders."""
+        return Path(self.address.schema)
 
     @property
     def identity(self) -> tuple[str, str]:
         """Another catalog has another."""
         return self.address.connection, self.address.schema
-
-    @contextmanager
-    def storage_errors(self) -> Iterator[None]:
-        """Turn the storage's trouble into sentences; the session does so already."""
-        yield
 
     # What it says of itself
 
@@ -111,8 +122,38 @@ class PostgresCatalog:
         return self.state.version
 
     def current_number(self) -> int:
-        """Number of the generation in use; 0 when there is none."""
-        return self.state.generation
+        """Number of the generation in use as of ``sequence``; 0 when there is none."""
+        return self._known().generation
+
+    def open_generation(self) -> Generation:
+        """The generation in use.
+
+        Raises:
+            NotBuiltError: None was ever finished.
+            StaleIndexError: It was dropped a moment ago.
+        """
+        return open_generation(self)
+
+    def delta(self, sequence: int, space: Space) -> Delta:
+        """Nothing: what changed is pushed into the rows themselves."""
+        nothing = np.zeros(0, np.int64)
+        return Delta(nothing, np.zeros(0, object), np.zeros((0, space.record.dim), np.float32), nothing)
+
+    def damage(self) -> str:
+        """Nothing that could be seen from here: PostgreSQL guards its own files."""
+        return ""
+
+    def overview(self) -> Overview:
+        """Its figures."""
+        return overview(self)
+
+    def codes(self) -> dict[str | None, int]:
+        """Numbers of categories in rows."""
+        return self._known().codes
+
+    def reranked(self) -> dict[str, str]:
+        """How relations are re-ranked in the folder, of those that are."""
+        return self._known().reranked
 
     def _read_state(self, version: int, number: int) -> State:
         rows = self.session.rows
@@ -133,9 +174,11 @@ class PostgresCatalog:
                 manifest = Manifest.from_json(found[0][0])
             except (ValueError, KeyError, TypeError) as error:
                 raise StaleIndexError(
-                    f"{self.place}: what is told of generation {number} cannot be read ({error})"
+                    f"{self.shown}: what is told of generation {number} cannot be read ({error})"
                 ) from None
-        return State(version, number, encoders, relations, codes, manifest)
+        told_of = rows("SELECT value FROM settings WHERE key='reranked'")
+        reranked = json.loads(told_of[0][0]) if told_of else {}
+        return State(version, number, encoders, relations, codes, reranked, manifest)
 
     def manifest(self) -> Manifest:
         """What is told of the generation in use.
@@ -146,7 +189,7 @@ class PostgresCatalog:
         found = self.state.manifest
         if found is None:
             raise NotBuiltError(
-                f"{self.place} has no finished generation; finish it with: simkin push ADDRESS --catalog FOLDER"
+                f"{self.shown} has no finished generation; finish it with: simkin push ADDRESS --catalog FOLDER"
             )
         return found
 
@@ -163,7 +206,7 @@ class PostgresCatalog:
         held = self.encoders().get(name)
         if held and held.card.fingerprint != fingerprint:
             raise StaleIndexError(
-                f"{self.place} holds {name} vectors of fingerprint {held.card.fingerprint}, this program makes "
+                f"{self.shown} holds {name} vectors of fingerprint {held.card.fingerprint}, this program makes "
                 f"{fingerprint}; embed again in the catalog's folder with simkin index --re-embed, then push it"
             )
 
@@ -177,7 +220,7 @@ class PostgresCatalog:
         Raises:
             UnknownNameError: There is none; the message names the nearest.
         """
-        relations = self.relations()
+        relations = self.state.relations
         if name not in relations:
             raise UnknownNameError.of("relation", name, relations)
         return relations[name]
@@ -250,6 +293,15 @@ class PostgresCatalog:
         )
         return [row[0] for row in rows]
 
+    def count_with(self, modalities: Sequence[Modality]) -> int:
+        """Number of items that have vectors of some modalities."""
+        return int(self.session.rows(f"SELECT count(*) {_HELD}", (list(modalities),))[0][0])
+
+    def ids_after(self, modalities: Sequence[Modality], last: str, limit: int) -> list[str]:
+        """The next ids, in order, of items that have vectors of some modalities."""
+        sql = f"SELECT id {_HELD} AND id > %s ORDER BY id LIMIT %s"
+        return [row[0] for row in self.session.rows(sql, (list(modalities), last, limit))]
+
     def categories_of(self, keys: Sequence[int]) -> list[str | None]:
         """Categories of items by key, without repeats; ``None`` for those that have none."""
         return [
@@ -259,23 +311,34 @@ class PostgresCatalog:
 
     def id_at(self, path: Path) -> str | None:
         """Id of the item that has this file, or ``None``."""
-        import os
-
         location = os.fsencode(path.absolute())
         rows = self.session.rows(
             "SELECT i.id FROM media m JOIN items i USING (item) WHERE m.location=%s ORDER BY i.id LIMIT 1", (location,)
         )
         return str(rows[0][0]) if rows else None
 
-    def failures(self) -> Iterator[Failure]:
-        """Files that could not be indexed: those stay in the folder.
+    def category_by_key(self, keys: Sequence[int]) -> dict[int, str]:
+        """Categories of items that have one, by key."""
+        sql = "SELECT item, category FROM items WHERE category IS NOT NULL AND item = ANY(%s)"
+        return dict(self.session.rows(sql, (list(keys),)))
 
-        Raises:
-            InputError: Always.
-        """
-        raise InputError(
-            f"{self.place} knows no failures; ask the folder of the catalog: simkin failures --catalog FOLDER"
+    def attributes_of(self, keys: Sequence[int]) -> dict[int, dict[str, Attribute]]:
+        """What is known of items, by key."""
+        return dict(self.session.rows("SELECT item, attributes FROM items WHERE item = ANY(%s)", (list(keys),)))
+
+    def durations(self, keys: Sequence[int]) -> dict[int, Attribute]:
+        """What the first sound of each item says of its own length."""
+        rows = self.session.rows(
+            "SELECT item, duration FROM media WHERE modality='audio' AND duration IS NOT NULL AND item = ANY(%s) "
+            "ORDER BY position DESC",
+            (list(keys),),
         )
+        return {key: number_of(duration) for key, duration in rows}
+
+    def sizes(self, keys: Sequence[int], modality: Modality) -> dict[int, int]:
+        """Bytes of the first file of each item of one modality."""
+        sql = "SELECT item, size FROM media WHERE item = ANY(%s) AND modality=%s ORDER BY position DESC"
+        return dict(self.session.rows(sql, (list(keys), modality)))
 
     def raw_vectors(self, keys: Sequence[int], encoders: Iterable[HeldEncoder]) -> Vectors:
         """Vectors of items as encoded, those of several files added.
@@ -302,81 +365,36 @@ class PostgresCatalog:
             raw[row_of[item], places[encoder]] += np.frombuffer(vector, "<f4")
         return raw
 
-    def media_vectors(self, key: int, modality: Modality) -> list[tuple[Path, int, bytes]]:
+    def media_vectors(self, key: int, modality: Modality) -> Iterator[tuple[Path, int, bytes]]:
         """Vectors of an item's files as encoded: path, key of the encoder, little-endian float32; in order."""
-        import os
-
         rows = self.session.rows(
             "SELECT m.location, v.encoder, v.vector FROM media m JOIN vectors v USING (item, position) "
             "WHERE m.item=%s AND m.modality=%s ORDER BY m.position, v.encoder",
             (key, modality),
         )
-        return [(Path(os.fsdecode(location)), encoder, vector) for location, encoder, vector in rows]
+        for location, encoder, vector in rows:
+            yield Path(os.fsdecode(location)), encoder, vector
 
-    def weights_of_person(self, relation: str, person: str) -> bytes | None:
-        """What was learned of a person, little-endian float32; ``None`` when nothing was."""
-        if not storable(person):
-            return None
-        rows = self.session.rows("SELECT weights FROM personal WHERE relation=%s AND person=%s", (relation, person))
-        return rows[0][0] if rows else None
-
-    def people(self, relation: str, stem: str) -> list[str]:
-        """Names of some whom something was learned of, first those that begin with ``stem``."""
-        rows = self.session.rows(
+    def weights_of_person(self, relation: Relation, name: str) -> NDArray[np.float32]:
+        """How much one person cares about each dimension of a learned relation; see ``index.learned``."""
+        known = storable(name) and relation.head
+        sql = "SELECT weights FROM personal WHERE relation=%s AND person=%s"
+        rows = self.session.rows(sql, (relation.name, name)) if known else []
+        if rows:
+            return np.frombuffer(rows[0][0], "<f4")
+        near = self.session.rows(
             "SELECT person FROM personal WHERE relation=%s ORDER BY starts_with(person, %s) DESC, person LIMIT 500",
-            (relation, stem if storable(stem) else ""),
+            (relation.name, name[:2] if storable(name) else ""),
         )
-        return [row[0] for row in rows]
+        raise nobody(relation, name, [person for (person,) in near])
 
-    # Filters
-
-    def condition(self, where: str) -> Filter:
-        """A filter, compiled.
+    def links_of(self, name: str, keys: Sequence[int] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Behaviour is not pushed.
 
         Raises:
-            InputError: It is none.
+            InputError: Always.
         """
-        if self._dialect is None:
-            rows = self.session.rows("SELECT collname FROM pg_collation WHERE collname = ANY(%s)", (list(COLLATIONS),))
-            self._dialect = dialect_of([row[0] for row in rows], self.session.connection.info.server_version)
-        return parse_filter(where, self._dialect)
-
-    def matching(self, where: str) -> NDArray[np.int64]:
-        """Keys of the items that pass a filter, ascending. int64, shape ``(n,)``.
-
-        Raises:
-            InputError: It is no filter.
-            UnknownNameError: Nothing passes, and it names an attribute that no item has.
-        """
-        condition = self.condition(where)
-        rows = self.session.rows(
-            f"SELECT i.item FROM items i WHERE {condition.sql} ORDER BY i.item", condition.parameters
-        )
-        if not rows:
-            self.check_names(condition)
-        return np.array([row[0] for row in rows], np.int64)
-
-    def count_matching(self, where: str) -> int:
-        """How many items pass a filter; raises as ``matching``."""
-        condition = self.condition(where)
-        ((count,),) = self.session.rows(f"SELECT count(*) FROM items i WHERE {condition.sql}", condition.parameters)
-        if not count:
-            self.check_names(condition)
-        return int(count)
-
-    def check_names(self, condition: Filter) -> None:
-        """Refuse a filter that names an attribute which no item has.
-
-        Raises:
-            UnknownNameError: It does.
-        """
-        known = {"id", *self.attribute_names()}
-        for name in sorted(condition.names - known):
-            raise UnknownNameError.of("attribute", name, known)
-
-    def attribute_names(self) -> list[str]:
-        """Names of attributes that any item has."""
-        return [row[0] for row in self.session.rows("SELECT DISTINCT jsonb_object_keys(attributes) FROM items")]
+        raise InputError(f"{self.shown} knows no behaviour data; ask the folder of the catalog")
 
     def _ids_near(self, item_id: str) -> list[str]:
         stem = item_id.rsplit("/", 1)[-1][:3]
@@ -384,3 +402,11 @@ class PostgresCatalog:
             return []
         rows = self.session.rows("SELECT id FROM items WHERE position(%s in id) > 0 LIMIT 200", (stem,))
         return [row[0] for row in rows]
+
+
+def number_of(text: str) -> Attribute:
+    """A number where a text is one, else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -57,14 +57,18 @@ def _put_block(
                 connection.execute(f"DELETE FROM {table} WHERE item = ANY(%s)", (found.drop,))
         _copy(connection, "items", ITEMS, ((i.key, i.stamp, clean(i.item_id), i.category and clean(i.category),
                                             clean_json(i.attributes)) for i in wanted))  # fmt: skip
-        media = ((item.key, at, *one) for item in wanted for at, one in enumerate(item.media))
+        media = (
+            (item.key, at, *one[:-1], one[-1] and clean(one[-1]))
+            for item in wanted
+            for at, one in enumerate(item.media)
+        )
         _copy(connection, "media", MEDIA, media)
         _copy(connection, "vectors", VECTORS, source.vectors([item.key for item in wanted]))
     return len(wanted), found.gone
 
 
 ITEMS = ["int8", "int8", "text", "text", "jsonb"]
-MEDIA = ["int8", "int4", "bytea", "text", "text"]
+MEDIA = ["int8", "int4", "bytea", "text", "text", "int8", "text"]
 VECTORS = ["int8", "int4", "int4", "bytea"]
 
 

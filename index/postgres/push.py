@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def push(
                 )
                 put_small_tables(source, connection)
                 set_setting(connection, "origin", _origin_of(catalog))
+                set_setting(connection, "reranked", json.dumps(source.reranked()))
                 before = _switch(connection, manifest.number)
             _drop_others(connection, {manifest.number, before})
             (items,) = connection.execute("SELECT count(*) FROM items").fetchone() or (0,)

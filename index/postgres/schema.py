@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS media (
     location bytea NOT NULL,               -- absolute, as the file system of the machine that pushed gives it
     modality text NOT NULL,
     version  text NOT NULL,                -- changes with the content
+    size     bigint NOT NULL,              -- bytes
+    duration text,                         -- what a sound says of its own length
     PRIMARY KEY (item, position)
 );
 CREATE INDEX IF NOT EXISTS media_by_location ON media USING hash (location);

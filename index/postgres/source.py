@@ -30,7 +30,7 @@ class ItemRow:
         key: Its database key, the same here and there.
         stamp: Of everything below and of its vectors: a change changes it.
         attributes: JSON.
-        media: Absolute location, modality and version of each file, in order.
+        media: Absolute location, modality, version, bytes, and length as a sound tells it, of each file, in order.
     """
 
     key: int
@@ -38,7 +38,7 @@ class ItemRow:
     item_id: str
     category: str | None
     attributes: str
-    media: tuple[tuple[bytes, str, str], ...]
+    media: tuple[tuple[bytes, str, str, int, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,20 @@ class Source:
                 f"SELECT item, category, attributes, changed FROM items WHERE item IN ({marks(some)}) ORDER BY item",
                 some,
             )
+            sizes: dict[int, list[tuple[int, str | None]]] = {}
+            for key, size, duration in self.catalog.connection.execute(
+                "SELECT item, size, json_extract(tags, '$.duration') FROM media "
+                f"WHERE item IN ({marks(some)}) ORDER BY item, position",
+                some,
+            ):
+                sizes.setdefault(key, []).append((size, None if duration is None else str(duration)))
             for key, category, attributes, changed in rows.fetchall():
                 if key not in found:
                     continue
-                media = tuple((one.location, str(one.modality), one.stamp) for one in found[key].media)
+                media = tuple(
+                    (one.location, str(one.modality), one.stamp, *rest)
+                    for one, rest in zip(found[key].media, sizes.get(key, []), strict=True)
+                )
                 told = repr((found[key].item_id, category, attributes, media, changed))
                 stamp = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).digest()
                 yield ItemRow(
@@ -177,6 +187,10 @@ class Source:
         return self.catalog.connection.execute(
             "SELECT name, modality, rule, why, digest, encoders FROM learned ORDER BY name"
         ).fetchall()
+
+    def reranked(self) -> dict[str, str]:
+        """How relations are re-ranked, of those that are."""
+        return {name: one.rerank for name, one in self.catalog.relations().items() if one.rerank != "none"}
 
     def personal(self) -> Iterator[tuple[str, str, bytes]]:
         """Weights of people: relation, person, little-endian float32."""

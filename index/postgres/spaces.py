@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.engine.generations import Manifest
+from index.engine.generations import Generation, Manifest
 from index.engine.head import Head
 from index.engine.projection import Projection
 from index.engine.rows import LearnedSpace, Space, SpaceRecord
 from index.errors import StaleIndexError
+from index.model_cache import cache_folder
 from index.postgres.copying import numbers_of
 from index.postgres.maps import ColumnMap
 from index.postgres.schema import rows_table
+from index.relations import Relation
 from index.types import EncoderCard, Modality, Vectors
 
 if TYPE_CHECKING:
@@ -46,7 +50,9 @@ class PostgresSpace(Space):
         self.table = table
         self.maps = maps
         self.modality = modality
-        self.record = record
+        self.plans = record.relations
+        """How each relation is searched there; here, where lists have read every row, all of them are compared."""
+        self.record = replace(record, relations={n: replace(p, method="exact") for n, p in record.relations.items()})
         self.cards = tuple(cards)
         self.offsets = np.asarray(record.offsets, np.int64)
         self._name = name
@@ -73,6 +79,10 @@ class PostgresSpace(Space):
             found[present] = numbers_of([rows[key] for key in keys if key in rows], self.record.dim)
         return found, present
 
+    def units_at(self, keys: Sequence[int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+        """None are kept: they are made of the vectors as encoded."""
+        return np.zeros((len(keys), self.projection.raw_dim), np.float16), np.zeros(len(keys), bool)
+
     @cached_property
     def sample(self) -> Vectors:
         """Some rows, the same each time while nothing changes. float32, shape ``(n, dim)``."""
@@ -82,6 +92,25 @@ class PostgresSpace(Space):
         statement = sql.SQL("SELECT whole FROM {} TABLESAMPLE BERNOULLI ({}) REPEATABLE (1) LIMIT {}")
         composed = statement.format(sql.Identifier(self.table), sql.Literal(share), sql.Literal(SAMPLE))
         return numbers_of([row[0] for row in self.catalog.session.rows(composed)], self.record.dim)
+
+    def pair_scores(self, relation: Relation, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores of rows of ``sample`` with as many others, pair by pair."""
+        asked, answers = self.sample[left], self.sample[right]
+        products = np.einsum("ij,ij->i", self.question(relation, asked), answers)
+        return self.head.probability(asked, products) if isinstance(self, LearnedSpace) else products
+
+    def some_keys(self, count: int, seed: int) -> list[int]:
+        from psycopg import sql
+
+        most = self.catalog.session.rows(
+            sql.SQL("SELECT min(item), max(item) FROM {}").format(sql.Identifier(self.table))
+        )[0]
+        if most[0] is None:
+            return []
+        low, high = np.random.default_rng(seed).integers(most[0], most[1] + 1), most[1]
+        statement = sql.SQL("SELECT item FROM {} WHERE item BETWEEN %s AND %s ORDER BY item LIMIT %s")
+        rows = self.catalog.session.rows(statement.format(sql.Identifier(self.table)), (int(low), high, count))
+        return [key for (key,) in rows]
 
     def release(self) -> None:
         """Nothing is mapped here."""
@@ -143,17 +172,14 @@ class PostgresLearnedSpace(PostgresSpace, LearnedSpace):
         return None
 
 
-class PostgresGeneration:
-    """One generation, as ``index.engine.generations.Generation`` is of a folder."""
+class PostgresGeneration(Generation):
+    """One generation; its folder, below the cache, keeps the maps that are computed of it here."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
         self.manifest = manifest
-        self.spaces: dict[str, Space] = {}
-        self.learned: dict[str, LearnedSpace] = {}
-
-    def every_space(self) -> list[Space]:
-        """All of them."""
-        return [*self.spaces.values(), *self.learned.values()]
+        self.spaces = {}
+        self.learned = {}
 
 
 def open_generation(catalog: PostgresCatalog) -> PostgresGeneration:
@@ -165,14 +191,16 @@ def open_generation(catalog: PostgresCatalog) -> PostgresGeneration:
     """
     manifest = catalog.manifest()
     number = manifest.number
-    generation = PostgresGeneration(manifest)
+    (origin,) = catalog.session.rows("SELECT origin FROM generations WHERE number=%s", (number,))[0]
+    kept = hashlib.sha256(f"{catalog.identity} {origin} {manifest.sequence}".encode()).hexdigest()[:16]
+    generation = PostgresGeneration(cache_folder() / "postgres" / kept, manifest)
     held = catalog.encoders()
     rows = catalog.session.rows("SELECT name, place, projection FROM spaces WHERE generation=%s", (number,))
     stored = {name: (place, content) for name, place, content in rows}
     columns = catalog.session.rows("SELECT space, relation, col, reducer FROM maps WHERE generation=%s", (number,))
     for name, record in manifest.spaces.items():
         if name not in stored:
-            raise StaleIndexError(f"generation {number} of {catalog.place} was replaced a moment ago; ask again")
+            raise StaleIndexError(f"generation {number} of {catalog.shown} was replaced a moment ago; ask again")
         place, content = stored[name]
         maps = {
             relation: ColumnMap.of_bytes(column, reducer, record.dim, bool(record.learned))

@@ -14,6 +14,7 @@ VERBS = {
     "index": "index",
     "query": "query",
     "serve": "serve",
+    "push": "push",
     "embed": "embed",
     "explain": "explain",
     "score": "score",

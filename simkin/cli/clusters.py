@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -19,7 +18,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same clusters.")
 @json_option
 def command(
-    catalog: Path,
+    catalog: Place,
     relation: str,
     count: int,
     where: str,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -26,7 +25,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 def command(
     names: tuple[str, ...],
     slots: tuple[str, ...],
-    catalog: Path,
+    catalog: Place,
     relation: str,
     alternatives: int,
     diversity: float,

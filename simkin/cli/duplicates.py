@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -14,7 +14,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @catalog_option
 @click.option("--modality", type=click.Choice(["image", "audio"]), help="Only pictures, or only recordings.")
 @json_option
-def command(catalog: Path, modality: Literal["image", "audio"] | None, as_json: bool) -> None:
+def command(catalog: Place, modality: Literal["image", "audio"] | None, as_json: bool) -> None:
     """Find the same picture or recording again, in groups; nothing is changed or deleted.
 
     Each item of a group agrees with the first in all facets, and of recordings in length.

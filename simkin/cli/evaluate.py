@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SHOWN = ("recall@1", "recall@10", "precision@1", "precision@5", "precision@10", 
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of samples and intervals.")
 @json_option
 def command(
-    catalog: Path,
+    catalog: Place,
     relation: str,
     label: str,
     edges: Path | None,

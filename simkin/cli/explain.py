@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, facet_option, facet_weights, json_option
 
 
@@ -18,7 +19,7 @@ from simkin.cli.options import catalog_option, echo_json, facet_option, facet_we
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it, as a .png or a .html that stands alone.")
 @json_option
 def command(
-    a: str, b: str, catalog: Path, relation: str, facets: tuple[str, ...], out: Path | None, as_json: bool
+    a: str, b: str, catalog: Place, relation: str, facets: tuple[str, ...], out: Path | None, as_json: bool
 ) -> None:
     """Explain what makes two pictures or two songs alike: facets, regions, moments, in words and numbers."""
     from index.explaining import explain

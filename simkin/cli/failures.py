@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
 @click.command("failures")
 @catalog_option
 @json_option
-def command(catalog: Path, as_json: bool) -> None:
+def command(catalog: Place, as_json: bool) -> None:
     """List the files that could not be indexed, with stage, reason and attempts."""
     from index.catalog import Catalog
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -36,7 +37,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @json_option
 def command(
     sources: tuple[Path, ...],
-    catalog: Path,
+    catalog: Place,
     embeddings: tuple[Path, ...],
     metadata: Path | None,
     encoders: tuple[str, ...],

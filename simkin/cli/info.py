@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
 @click.command("info")
 @catalog_option
 @json_option
-def command(catalog: Path, as_json: bool) -> None:
+def command(catalog: Place, as_json: bool) -> None:
     """Show items, encoders, sources, failures, and the recall of each relation."""
-    from index.catalog import Catalog
-    from index.overview import overview
+    from contextlib import closing
 
-    with Catalog.open(catalog) as opened:
-        told = overview(opened)
+    from index.address import shown
+    from index.opening import open_catalog
+
+    with closing(open_catalog(catalog)) as opened:
+        told = opened.overview()
     if as_json:
-        echo_json({"catalog": str(catalog), **asdict(told)})
+        echo_json({"catalog": shown(catalog), **asdict(told)})
         return
     items = ", ".join(f"{count} {modality}" for modality, count in told.items.items()) or "none"
-    click.echo(f"catalog     {catalog} ({_megabytes(told.database_bytes)} + {_megabytes(told.generation_bytes)} built)")
+    click.echo(
+        f"catalog     {shown(catalog)} ({_megabytes(told.database_bytes)} + {_megabytes(told.generation_bytes)} built)"
+    )
     click.echo(f"items       {items}; {told.categories} categories; {told.failures} files failed")
     for location, kind in told.sources:
         click.echo(f"source      {location} ({kind})")

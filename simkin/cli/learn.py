@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from index.address import Place
 from simkin.cli.options import RERANKS, catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ RULES = ("any", "same category", "other category")
 def command(
     edges: Path | None,
     relation: str,
-    catalog: Path,
+    catalog: Place,
     format_: str,
     method: str,
     targets: str,

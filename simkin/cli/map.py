@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 ENDINGS = (".html", ".png", ".json")
@@ -35,7 +36,7 @@ ENDINGS = (".html", ".png", ".json")
 )
 @json_option
 def command(
-    catalog: Path,
+    catalog: Place,
     relation: str,
     method: str,
     where: str,

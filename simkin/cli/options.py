@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from index.address import place_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -19,11 +20,11 @@ def catalog_option(function: _F) -> _F:
     """``--catalog DIR``, or ``SIMKIN_CATALOG``, or ``catalog.simkin`` here."""
     return click.option(
         "--catalog",
-        type=click.Path(path_type=Path),
+        callback=lambda _context, _option, value: place_of(value),
         envvar="SIMKIN_CATALOG",
-        default=Path("catalog.simkin"),
+        default="catalog.simkin",
         show_default=True,
-        help="The catalog's folder (or SIMKIN_CATALOG).",
+        help="The catalog's folder, or postgresql://… (or SIMKIN_CATALOG).",
     )(function)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -16,7 +15,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @click.option("--relation", default="similar", show_default=True, help="See: simkin relations.")
 @click.option("--steps", type=int, help="Exactly so many items between; without it, as many as it takes.")
 @json_option
-def command(start: str, goal: str, catalog: Path, relation: str, steps: int | None, as_json: bool) -> None:
+def command(start: str, goal: str, catalog: Place, relation: str, steps: int | None, as_json: bool) -> None:
     """Find items that lead from A to B, each close to the one before."""
     from index.lists.paths import find_path
     from simkin.cli.printing import about

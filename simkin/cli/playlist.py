@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 MODES = ("radius", "chain", "path")
@@ -34,7 +35,7 @@ TRENDS = ("tempo up", "tempo down", "energy up", "energy down")
 @json_option
 def command(
     seeds: tuple[str, ...],
-    catalog: Path,
+    catalog: Place,
     mode: str | None,
     to: str | None,
     relation: str | None,

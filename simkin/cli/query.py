@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from index.address import Place
 from simkin.cli.options import RERANKS, catalog_option, echo_json, facet_option, facet_weights, json_option
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     names: tuple[str, ...],
-    catalog: Path,
+    catalog: Place,
     relation: str,
     k: int,
     weights: tuple[float, ...],

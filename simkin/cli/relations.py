@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place, place_of
 from simkin.cli.options import RERANKS, echo_json, json_option
 
 
 @click.command("relations")
 @click.option(
-    "--catalog", type=click.Path(path_type=Path), envvar="SIMKIN_CATALOG", help="Show what was learned there, too."
+    "--catalog",
+    callback=lambda _context, _option, value: value and place_of(value),
+    envvar="SIMKIN_CATALOG",
+    help="Show what was learned there, too.",
 )
 @click.option("--set", "changed", metavar="NAME", help="Change how this relation of the catalog is answered.")
 @click.option(
@@ -21,7 +23,7 @@ from simkin.cli.options import RERANKS, echo_json, json_option
     "that are near to very many from standing everywhere.",
 )
 @json_option
-def command(catalog: Path | None, changed: str | None, rerank: str | None, as_json: bool) -> None:
+def command(catalog: Place | None, changed: str | None, rerank: str | None, as_json: bool) -> None:
     """List relations: facet weights, who may answer, and why."""
     from index.relations import RELATIONS
 
@@ -34,9 +36,11 @@ def command(catalog: Path | None, changed: str | None, rerank: str | None, as_js
         return
     relations = RELATIONS
     if catalog is not None:
-        from index.catalog import Catalog
+        from contextlib import closing
 
-        with Catalog.open(catalog) as opened:
+        from index.opening import open_catalog
+
+        with closing(open_catalog(catalog)) as opened:
             relations = opened.relations()
     for relation in relations.values():
         if as_json:
@@ -57,7 +61,7 @@ def command(catalog: Path | None, changed: str | None, rerank: str | None, as_js
             click.echo(f"{relation.name:<14} {relation.rule:<15} {weights or 'learned'}{how}\n{'':15}{relation.why}")
 
 
-def _set(folder: Path, name: str, how: str, as_json: bool) -> None:
+def _set(folder: Place, name: str, how: str, as_json: bool) -> None:
     from index.answering.reranking import set_rerank
     from index.catalog import Catalog
 

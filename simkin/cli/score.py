@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -15,7 +14,7 @@ from simkin.cli.options import catalog_option, echo_json, json_option
 @click.option("--relation", default="style", show_default=True, help="See: simkin relations.")
 @click.option("--suggest", is_flag=True, help="Find what would go better in the place of the weakest item.")
 @json_option
-def command(names: tuple[str, ...], catalog: Path, relation: str, suggest: bool, as_json: bool) -> None:
+def command(names: tuple[str, ...], catalog: Place, relation: str, suggest: bool, as_json: bool) -> None:
     """Score how well items go together: the mean over their pairs.
 
     Of a learned relation the log-likelihood of the pairs, at most 0; of a plain one their score.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option
 
 
@@ -20,25 +19,27 @@ from simkin.cli.options import catalog_option
     "--allow-host", "hosts", metavar="NAME", multiple=True, help="Answer to this name, too, as of a proxy before it."
 )
 def command(
-    catalog: Path, host: str, port: int, workers: int, api_key: str, write: bool, hosts: tuple[str, ...]
+    catalog: Place, host: str, port: int, workers: int, api_key: str, write: bool, hosts: tuple[str, ...]
 ) -> None:
     """Serve a catalog: the gallery at /, JSON below /api, a list of endpoints at /docs.
 
     It only reads, and only this machine reaches it, unless told otherwise. It follows the catalog: what `simkin
     index` changes meanwhile is seen at once.
     """
-    from index.catalog import Catalog
+    from index.address import name_of
+    from index.opening import open_catalog
     from simkin.server.run import address_of, is_loopback, listen, serve
     from simkin.server.settings import Settings
 
     if write and not api_key:
         raise click.UsageError("--write needs a key: --api-key or SIMKIN_API_KEY")
-    Catalog.open(catalog).close()
+    open_catalog(catalog).close()
     with listen(host, port) as listener:
-        click.echo(f"{catalog.name} at {address_of(listener)} (Ctrl-C ends)")
+        click.echo(f"{name_of(catalog)} at {address_of(listener)} (Ctrl-C ends)")
         local = is_loopback(host)
         if not local and not api_key:
             click.echo("warning: whoever reaches this address can see the catalog; --api-key asks for a key", err=True)
         known = ("localhost", "127.0.0.1", "[::1]", host.lower(), *(name.lower() for name in hosts))
         names = known if local and not api_key else ()  # a key keeps others out by itself
-        serve(Settings(catalog.absolute(), api_key=api_key, write=write, hosts=names, workers=workers), listener)
+        place = catalog if isinstance(catalog, str) else catalog.absolute()
+        serve(Settings(place, api_key=api_key, write=write, hosts=names, workers=workers), listener)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ INTERRUPTED = 130
 @json_option
 def command(
     edges: Path | None,
-    catalog: Path,
+    catalog: Place,
     encoder: str,
     out: Path,
     label: str,

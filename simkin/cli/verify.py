@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
+from index.address import Place
 from simkin.cli.options import catalog_option, echo_json, json_option
 
 
@@ -17,11 +17,12 @@ from simkin.cli.options import catalog_option, echo_json, json_option
     "--repair", "mend", is_flag=True, help="Salvage a damaged database, drop unusable vectors, rebuild the index."
 )
 @json_option
-def command(catalog: Path, mend: bool, as_json: bool) -> None:
+def command(catalog: Place, mend: bool, as_json: bool) -> None:
     """Check the database, every vector and every built file."""
+    from index.address import folder_of
     from index.verify import check
 
-    problems, left = check(catalog, mend=mend)
+    problems, left = check(folder_of(catalog), mend=mend)
     for problem in problems:
         if as_json:
             echo_json({**asdict(problem), "mended": bool(problem.repair) and problem not in left})

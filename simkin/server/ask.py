@@ -105,4 +105,4 @@ def _answer_or_error(live: LiveCatalog, content: dict[str, Any]) -> dict[str, An
         return {"error": {"type": "ValidationError", "message": f"{place}: {first['msg']}"}}
     except SimkinError as error:
         live.doubt(error)
-        return {"error": told(error, live.folder)}
+        return {"error": told(error, live.place)}

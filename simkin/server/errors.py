@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from index import errors
+from index.address import Place, is_postgres, name_of, shown
 from simkin.server.json import json_bytes
 
 STATUS: dict[type[errors.SimkinError], int] = {
@@ -64,14 +65,19 @@ def error_response(status: int, kind: str, message: str, headers: Mapping[str, s
     return Response(json_bytes(content), status, dict(headers or {}), "application/json")
 
 
-def told(error: errors.SimkinError, catalog: Path) -> dict[str, str]:
-    """An error of ours as it may leave the server: without places on its disk."""
+def told(error: errors.SimkinError, catalog: Place) -> dict[str, str]:
+    """An error of ours as it may leave the server: without places on its disk, or of its database."""
     return {"type": type(error).__name__, "message": without_places(str(error), catalog)}
 
 
-def without_places(text: str, *places: Path) -> str:
-    """A text with the names of files and folders alone, not where they lie."""
-    spelt = {spelling: place.name for place in places for spelling in (str(place), str(place.absolute()))}
+def without_places(text: str, *places: Place) -> str:
+    """A text with the names of files, folders and catalogs alone, not where they lie."""
+    spelt: dict[str, str] = {}
+    for place in places:
+        if isinstance(place, str) and is_postgres(place):
+            spelt[shown(place)] = name_of(place)
+        else:
+            spelt |= {str(spelling): Path(place).name for spelling in (place, Path(place).absolute())}
     for spelling in sorted(spelt, key=len, reverse=True):
         text = text.replace(spelling, spelt[spelling])
     return text.replace(f"{tempfile.gettempdir()}/", "")
@@ -82,7 +88,7 @@ def status_of(error: errors.SimkinError) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
 
 
-def map_errors(app: FastAPI, catalog: Path) -> None:
+def map_errors(app: FastAPI, catalog: Place) -> None:
     """Have every error of an application told in the one shape."""
 
     async def ours(_: Request, error: Exception) -> Response:

@@ -43,7 +43,7 @@ async def explain(request: Request, a: str, b: str, relation: str = "similar", w
         if content is None:
             found = _explained(live, a, b, relation, weighed)
             told = found.to_json()
-            told["notes"] = [without_places(note, live.folder, *filter(None, found.media)) for note in found.notes]
+            told["notes"] = [without_places(note, live.place, *filter(None, found.media)) for note in found.notes]
             content = json_bytes(told)
             here.answers.put(key, content)
         return content

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from index.answers import Query
-from index.engine.generations import damage
 from index.errors import SimkinError, StaleIndexError
 from index.live import LiveCatalog
-from index.overview import Overview, overview
+from index.overview import Overview
 from simkin.server.errors import told
 from simkin.server.service import json_response, service
 
@@ -37,17 +36,16 @@ def _ask_anything(live: LiveCatalog) -> dict[str, object]:
     """Ask one question of each modality's rows."""
     recommender = live.recommender
     generation = recommender.generation
-    harm = damage(live.folder, generation.manifest, thorough=False)
+    harm = recommender.catalog.damage()
     if harm:
         raise StaleIndexError(f"generation {generation.manifest.number}: {harm}; rebuild with: simkin index --rebuild")
     asked: list[str] = []
     for space in generation.spaces.values():
         names = [name for name, plan in space.record.relations.items() if plan]
-        keys = space.keys
-        if not len(keys) or not names:
+        if not space.record.count or not names:
             continue
         relation = "similar" if "similar" in names else names[0]
-        items = live.catalog.items([int(keys[random.randrange(len(keys))]) for _ in range(8)])
+        items = live.catalog.items(space.some_keys(8, random.randrange(1 << 30)))
         for item in items.values():  # some may have been removed since
             recommender.ask(Query(items=((item.item_id, 1.0),), relation=relation, k=5))
             asked.append(space.modality)
@@ -61,7 +59,7 @@ async def metrics(request: Request) -> Response:
     here = service(request)
     found: Overview | None
     try:
-        found = await here.questions.ask(lambda live: overview(live.catalog))
+        found = await here.questions.ask(lambda live: live.catalog.overview())
     except SimkinError:
         found = None
     return Response(here.metrics.page(found), media_type=CONTENT_TYPE_LATEST)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 import simkin
+from index.address import name_of
 from index.encoders import ENCODERS, card_of
 from index.errors import NotBuiltError, StaleIndexError
 from index.listing import Listed
@@ -41,7 +42,7 @@ async def info(request: Request) -> Response:
             state = f"{folder} holds no items yet; fill it with: simkin index SOURCE --catalog {folder}"
         return json_bytes(
             {
-                "name": catalog.folder.absolute().name.removesuffix(".simkin"),
+                "name": name_of(live.place).removesuffix(".simkin"),
                 "items": contents.items,
                 "modalities": {modality: contents.modalities.get(modality, 0) for modality in modalities},
                 "generation": generation,

@@ -8,9 +8,9 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
+from index.address import Place
 from index.catalog import storage_errors
 from index.errors import SimkinError
 from index.live import LiveCatalog
@@ -34,7 +34,7 @@ class ThreadPool:
     Its threads end with the process, whatever they are at: what a function commits is committed whole or not at all.
     """
 
-    def __init__(self, name: str, catalog: Path, threads: int, waiting: int) -> None:
+    def __init__(self, name: str, catalog: Place, threads: int, waiting: int) -> None:
         self.name = name
         self._catalog = catalog
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -90,7 +90,7 @@ class ThreadPool:
             result: Any = None
             problem: Exception | None = None
             try:
-                with storage_errors(self._catalog):
+                with storage_errors(live.folder):
                     result = job.function(live)
             except Exception as error:
                 problem = error

@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict
-from pathlib import Path
 
+from index.address import place_of
 from index.errors import InputError, SimkinError
 from simkin.server.settings import Settings
 
@@ -144,4 +144,4 @@ class _Worker:
 def settings_from(line: bytes) -> Settings:
     """Settings as a worker is told them."""
     content = json.loads(line)
-    return Settings(**{**content, "catalog": Path(content["catalog"]), "hosts": tuple(content["hosts"])})
+    return Settings(**{**content, "catalog": place_of(content["catalog"]), "hosts": tuple(content["hosts"])})

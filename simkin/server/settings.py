@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from index.address import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,7 @@ class Settings:
     """Settings of one server.
 
     Attributes:
-        catalog: The catalog's folder.
+        catalog: The catalog's folder, or ``postgresql://…``.
         api_key: What a request must bring; empty for none.
         write: Whether items can be added, changed and removed, and feedback given; needs a key.
         hosts: Names that the server may be asked by; empty for any.
@@ -27,7 +28,7 @@ class Settings:
         thumbnail_bytes: Memory for thumbnails already drawn.
     """
 
-    catalog: Path
+    catalog: Place
     api_key: str = ""
     write: bool = False
     hosts: tuple[str, ...] = ()

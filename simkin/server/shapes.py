@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from index.answers import Answer
-from index.catalog import Catalog
 from index.engine.rows import Space
 from index.errors import NotBuiltError, StaleIndexError
 from index.items import Item
+from index.reading import CatalogReader
 from index.recommender import Recommender
 from index.relations import Relation
 
@@ -28,7 +28,7 @@ def item_json(item: Item) -> dict[str, Any]:
     }
 
 
-def items_json(catalog: Catalog, keys: list[int]) -> list[dict[str, Any]]:
+def items_json(catalog: CatalogReader, keys: list[int]) -> list[dict[str, Any]]:
     """Items by database key, in order, without those removed a moment ago."""
     found = catalog.items(keys)
     return [item_json(found[key]) for key in keys if key in found]
@@ -86,7 +86,7 @@ def _asks(space: Space, relation: Relation) -> bool:
     return bool(space.record.count) and space.compares(relation) and relation.name in space.record.relations
 
 
-def items_by_id(catalog: Catalog, ids: list[str]) -> dict[str, Any]:
+def items_by_id(catalog: CatalogReader, ids: list[str]) -> dict[str, Any]:
     """Items that a list names, by id.
 
     Raises:

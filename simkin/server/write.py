@@ -62,7 +62,7 @@ async def add(
     def change(live: LiveCatalog) -> bytes:
         with kept_file(content, ending) as path:
             try:
-                item = add_item(live.catalog, path, modality, known, id, live.recommender.encoders)
+                item = add_item(live.writable, path, modality, known, id, live.recommender.encoders)
             except MediaError as error:
                 raise Refusal(415, "MediaError", f"this file cannot be added: {error.reason}") from None
             return json_bytes(item_json(item))
@@ -76,7 +76,7 @@ async def add(
 async def change(request: Request, id: str, change: Change) -> Response:
     """They stand whatever the item's source says of them later."""
     here = service(request)
-    content = await here.slow.ask(lambda live: json_bytes(item_json(change_item(live.catalog, id, change.attributes))))
+    content = await here.slow.ask(lambda live: json_bytes(item_json(change_item(live.writable, id, change.attributes))))
     here.slow.leave(_tidy)
     return json_text(content)
 
@@ -85,7 +85,7 @@ async def change(request: Request, id: str, change: Change) -> Response:
 async def remove(request: Request, id: str) -> Response:
     """A file that was added here is deleted; one of the owner's folders stays there, out of the catalog."""
     here = service(request)
-    await here.slow.ask(lambda live: remove_item(live.catalog, id))
+    await here.slow.ask(lambda live: remove_item(live.writable, id))
     here.slow.leave(_tidy)
     return Response(status_code=204)
 
@@ -95,7 +95,7 @@ async def feedback(request: Request, said: Feedback) -> Response:
     """Kept as an edge of the relation: ``simkin learn --relation NAME`` learns from all of them."""
 
     def change(live: LiveCatalog) -> None:
-        give_feedback(live.catalog, said.source, said.target, said.relation, said.weight, said.user)
+        give_feedback(live.writable, said.source, said.target, said.relation, said.weight, said.user)
 
     await service(request).slow.ask(change)
     return Response(status_code=204)
@@ -103,4 +103,4 @@ async def feedback(request: Request, said: Feedback) -> Response:
 
 def _tidy(live: LiveCatalog) -> None:
     with suppress(LockedError):  # whoever writes now builds
-        build_if_many(live.catalog)
+        build_if_many(live.writable)
