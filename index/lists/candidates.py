@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +15,19 @@ from index.types import Vector
 class Candidates:
     """Asks a relation's index for whoever passes a filter; the relation's own rule is not looked at."""
 
-    def __init__(self, places: Places, where: str = "", effort: float = 1.0) -> None:
+    def __init__(self, places: Places, where: str = "") -> None:
         """Read who passes the filter.
 
         Args:
             places: Where the items stand.
             where: See ``index.filters``; empty for all items.
-            effort: Share of the nodes of its trees that the index looks at, where it has trees: less is enough for
-                whoever only asks for items that are much closer than others.
 
         Raises:
             InputError: The filter is none.
             UnknownNameError: Nothing passes it, and it names an attribute that no item has.
         """
         self.places = places
-        plan = places.space.record.relations[places.relation.name]
-        thrifty = replace(plan, search_k=math.ceil(plan.search_k * effort))
-        self._searcher = Searcher(places.space, places.relation, thrifty)
+        self._searcher = Searcher(places.space, places.relation)
         self._matching = places.catalog.matching(where) if where else None
         self._mask: NDArray[np.bool_] | None = None
         if self._matching is not None or len(places.delta.masked):

@@ -27,10 +27,6 @@ Kind: TypeAlias = Literal["picture", "recording"]
 NEIGHBOURS = 16
 """Items looked at around each, at first; four times as many as long as near-duplicates are among the last of them."""
 
-EFFORT = 0.25
-"""Share of the index's work that finds them. Of 250 items of 100,000 moved until every facet's cosine lay between
-``SUSPECT`` and 0.9, a quarter of the nodes found all 250 again, an eighth 247, a sixteenth 239."""
-
 MOST_NEIGHBOURS = 4096
 """Items looked at around one, at most. Whoever repeats more is found by those that repeat it."""
 
@@ -150,7 +146,7 @@ def find_duplicates(
         done = 0
         for places in spaces:
             comparison = _Comparison(places)
-            candidates = Candidates(places, effort=EFFORT)
+            candidates = Candidates(places)
             for keys, rows in places.select().blocks():
                 for start in range(0, len(keys), BATCH):
                     some = slice(start, start + BATCH)
