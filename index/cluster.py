@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from index.cores import usable_cores
 from index.errors import InputError, MissingExtraError, SimkinError
+from index.onnx_model import PROVIDER
 
 SESSIONS_PER_GPU = 4
 """Actors that share one GPU: while one decodes, another encodes."""
@@ -21,6 +26,9 @@ OBJECT_STORE = 128 << 20
 
 HOST_SECONDS = 120.0
 """Longest time for a host to answer whether it can take part."""
+
+MOST_BLOCKS = 20_000
+"""Blocks of rows at most: Ray Data keeps a book of each."""
 
 Needs = TypeVar("Needs")
 
@@ -74,6 +82,70 @@ class Cluster:
                 ) from None
             if told:
                 raise InputError(told)
+
+    def work_off(
+        self, worker: type, told: tuple[Any, ...], rows: Sequence[Mapping[str, Any]], workers: int, provider: str
+    ) -> Iterator[dict[str, Any] | None]:
+        """Have a pool of actors work off rows, one row at a time each, under Ray Data.
+
+        Args:
+            worker: A class whose instances take a batch of one row and return one; restarted when they die, their row
+                begun again.
+            told: Arguments for making one.
+            rows: Small, for all of them are here at once.
+            workers: Number of actors.
+            provider: What networks run on.
+
+        Yields:
+            What comes back, in any order; ``None`` about once a second, so that the caller can do other things.
+
+        Raises:
+            SimkinError: Ray gave up.
+        """
+        data = self.ray.data
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_no_progress_timeout_s = -1  # a row may take long
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        found = data.from_items(list(rows), override_num_blocks=min(len(rows), MOST_BLOCKS)).map_batches(
+            worker,
+            fn_constructor_args=told,
+            batch_size=1,
+            compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=1 / SESSIONS_PER_GPU if provider == "cuda" else 0,
+            runtime_env={"env_vars": {PROVIDER: provider}},
+        )
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def pull() -> None:
+            try:
+                for row in found.iter_rows():
+                    done.put(row)
+                done.put(None)
+            except BaseException as error:
+                done.put(error)
+
+        threading.Thread(target=pull, daemon=True, name="ray-rows").start()
+        idle = time.monotonic()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                row = done.get(timeout=1.0)
+                if row is None:
+                    return
+                if isinstance(row, BaseException):
+                    raise SimkinError(
+                        f"Ray gave up: {_last_line(row)}; what was finished is kept, run the same command again"
+                    ) from row
+                yield row
+            if time.monotonic() - idle >= 1.0:
+                yield None
+                idle = time.monotonic()
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
 
 
 @contextmanager
@@ -143,16 +215,3 @@ def _quiet_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nothing)
-
-
-def quiet_data(ray: Any) -> None:
-    """Keep Ray Data from drawing bars and from giving up a job whose shards take long."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_no_progress_timeout_s = -1
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def gpu_share(provider: str) -> float:
-    """Share of a GPU that one actor takes."""
-    return 1 / SESSIONS_PER_GPU if provider == "cuda" else 0

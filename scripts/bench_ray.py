@@ -179,7 +179,7 @@ def bench_split(folder: Path, network: str, repeats: int, limit: int) -> dict[st
     import numpy as np
     import ray
 
-    from index.cluster import on_cluster, quiet_data
+    from index.cluster import on_cluster
     from index.encoders import load_encoder
 
     paths = [str(path) for path in sorted(folder.rglob("*.jpg"))[:limit]]
@@ -216,7 +216,7 @@ def bench_split(folder: Path, network: str, repeats: int, limit: int) -> dict[st
         return once
 
     with on_cluster("", 2):
-        quiet_data(ray)
+        ray.data.DataContext.get_current().enable_progress_bars = False
         pool = ray.data.ActorPoolStrategy
         told = in_turn(
             repeats,

@@ -1,4 +1,4 @@
-"""The Ray engine on a real cluster of two nodes on this machine: the same files as the local engine, whatever dies."""
+"""Jobs on a real Ray cluster of two nodes on this machine: the same files as without it, whatever dies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet
 import pytest
 
+from index.answering.batch import write_all
+from index.answering.batch_ray import PartAnswerer
+from index.answers import Query
 from index.embedding.engine import Tally
 from index.embedding.job import EmbedOptions, embed
 from index.embedding.plan import Plan, Result, Shard
@@ -275,6 +280,30 @@ class TestOnACluster:
         event = run(*job)
         assert (event["files"], event["failed"]) == (300, 0)
         assert event["finished"] > 0
+
+    def test_the_answers_of_every_item_are_those_of_one_process(
+        self, cluster: str, make_catalog: Callable[[], Any], tmp_path: Path
+    ) -> None:
+        """Parts are answered by whoever is free; a host whose catalog is in another state is refused."""
+        made = make_catalog()
+        made.fill(2300)
+        made.build()
+        write_all(made.open(), Query(k=4), tmp_path / "local.parquet")
+        local = pyarrow.parquet.read_table(tmp_path / "local.parquet")
+        command = [
+            sys.executable, "-m", "simkin", "query", "--all", "-k", "4", "--catalog", str(made.folder), "--out",
+            str(tmp_path / "ray.parquet"), "--engine", "ray", "--address", cluster, "--json",
+        ]  # fmt: skip
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["queries"] == 2300
+        found = pyarrow.parquet.read_table(tmp_path / "ray.parquet")
+        assert found.drop(["score"]).equals(local.drop(["score"]))
+        np.testing.assert_allclose(found["score"].to_numpy(), local["score"].to_numpy(), atol=1e-6)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["local.parquet", "ray.parquet"]
+        worker = PartAnswerer(made.folder, (0, 0), Query(k=4), ".parquet")
+        (problem,) = worker({"number": [0], "path": [str(tmp_path / "0.answers")], "ids": ["[]"]})["problem"]
+        assert "is in another state there; copy the catalog to every host again" in problem
 
     def test_what_cannot_be_reached_or_mixed_is_told_in_one_line(
         self, cluster: str, pictures: Callable[..., list[Path]], tmp_path: Path

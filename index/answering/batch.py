@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from index.answering.batch_workers import TOLD_EVERY, Part, answer_parts
+from index.answering.batch_workers import TOLD_EVERY, Answering, Part, answer_parts
 from index.answers import Query
 from index.embedding.shards import put_in_place
 from index.errors import InputError, LockedError, StorageError, UnknownNameError
@@ -32,6 +32,7 @@ def write_all(
     out: Path,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
     processes: int = 1,
+    answer: Answering = answer_parts,
 ) -> int:
     """Ask one question of every item that it can be asked of, and write all answers to a file.
 
@@ -44,6 +45,7 @@ def write_all(
         out: Ends in ``.parquet`` or ``.jsonl``.
         on_progress: Told (done, total) now and then.
         processes: How many answer side by side, where there is more than one part.
+        answer: Who has them answer.
 
     Returns:
         Number of items asked about.
@@ -61,7 +63,7 @@ def write_all(
     try:
         parts.mkdir(exist_ok=True)
         with _alone(parts, out):
-            asked = _write_parts(recommender, query, modalities, parts, out.suffix, processes, on_progress)
+            asked = _write_parts(recommender, query, modalities, parts, out.suffix, processes, on_progress, answer)
             whole = parts / f"whole{out.suffix}"
             _FORMS[out.suffix].join([parts / _part_name(number) for number in range(_part_count(asked))], whole)
             put_in_place(whole, out)
@@ -79,6 +81,7 @@ def _write_parts(
     form: str,
     processes: int,
     on_progress: Callable[[int, int], None],
+    answer: Answering,
 ) -> int:
     """Answer part by part, from where an earlier run of the same question to the same catalog ended."""
     total = recommender.catalog.count_with(modalities)
@@ -103,7 +106,7 @@ def _write_parts(
         _rows_of(
             recommender, query, recommender.catalog.ids_after(modalities, "", 1)[0]
         )  # what is wrong with it, is told here
-        done = answer_parts(recommender.catalog.place, query, form, work, processes, answered)
+        done = answer(recommender.catalog.place, query, form, work, processes, answered)
     else:
         done = _answered_here(recommender, query, form, work, answered)
     waiting: dict[int, Part] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TypeAlias
 
 from index.address import Place
 from index.answers import Query
@@ -27,6 +28,10 @@ class Part:
     number: int
     ids: list[str]
     path: Path
+
+
+Answering: TypeAlias = Callable[[Place, Query, str, Iterator[Part], int, Callable[[int], None]], Iterator[Part]]
+"""Has parts answered, as ``answer_parts`` does."""
 
 
 def answer_parts(

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import queue
-import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from index.cluster import gpu_share, on_cluster, quiet_data
+from index.cluster import Cluster, on_cluster
 from index.embedding.engine import FinishedShard, Tally
 from index.embedding.missing import Missing
 from index.embedding.plan import Shard
-from index.embedding.ray_worker import TELL_SECONDS, Desk, Needs, ShardDescriber, local_sources, problem_here
+from index.embedding.ray_worker import Desk, Needs, ShardDescriber, local_sources, problem_here
 from index.embedding.shards import ShardFile
 from index.errors import InputError, SimkinError, StorageError
-from index.onnx_model import PROVIDER
 
 
 class RayEngine:
@@ -57,13 +52,19 @@ class RayEngine:
             (missing.out / token).touch()
             try:
                 cluster.check_hosts(problem_here, needs)
-                yield from self._run(cluster.ray, missing, shards, needs, tell)
+                yield from self._run(cluster, missing, shards, needs, tell)
             finally:
                 (missing.out / token).unlink(missing_ok=True)
 
     def _run(
-        self, ray: Any, missing: Missing, shards: Sequence[Shard], needs: Needs, tell: Callable[[Tally], None]
+        self,
+        cluster: Cluster,
+        missing: Missing,
+        shards: Sequence[Shard],
+        needs: Needs,
+        tell: Callable[[Tally], None],
     ) -> Iterator[FinishedShard]:
+        ray = cluster.ray
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
@@ -73,41 +74,12 @@ class RayEngine:
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
             .remote(needs.out, missing.manifest, missing.retry_failed)
         )
-        quiet_data(ray)
-        rows = ray.data.from_items([shard._asdict() for shard in shards], override_num_blocks=len(shards)).map_batches(
-            ShardDescriber,
-            fn_constructor_args=(needs, desk),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=self.workers, max_tasks_in_flight_per_actor=1),
-            num_cpus=1,
-            num_gpus=gpu_share(self._provider),
-            runtime_env={"env_vars": {PROVIDER: self._provider}},
-        )
-        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-        def pull() -> None:
-            try:
-                for row in rows.iter_rows():
-                    done.put(row)
-                done.put(None)
-            except BaseException as error:
-                done.put(error)
-
-        threading.Thread(target=pull, daemon=True, name="ray-rows").start()
-        told = time.monotonic()
-        while True:
-            with contextlib.suppress(queue.Empty):
-                row = done.get(timeout=TELL_SECONDS)
-                if row is None:
-                    break
-                if isinstance(row, BaseException):
-                    raise SimkinError(
-                        f"Ray gave up: {_last_line(row)}; finished shards are kept, run the same command again"
-                    ) from row
-                yield _finished(row)
-            if time.monotonic() - told >= TELL_SECONDS:
+        rows = [shard._asdict() for shard in shards]
+        for row in cluster.work_off(ShardDescriber, (needs, desk), rows, self.workers, self._provider):
+            if row is None:
                 tell(ray.get(desk.tally.remote()))
-                told = time.monotonic()
+            else:
+                yield _finished(row)
         tell(ray.get(desk.tally.remote()))
 
 
@@ -117,8 +89,3 @@ def _finished(row: dict[str, Any]) -> FinishedShard:
         raise kinds.get(row["kind"], SimkinError)(row["problem"])
     files = {name: file and ShardFile(**file) for name, file in json.loads(row["files"]).items()}
     return FinishedShard(Shard(*json.loads(row["shard"])), files)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:300]

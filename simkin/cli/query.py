@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 @click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
 @click.option("--all", "every", is_flag=True, help="Ask about every item; needs --out.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --all: a .parquet or .jsonl file.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="With --all: this process, or a Ray cluster.",
+)
+@click.option(
+    "--address", default="", help="With --engine ray: the cluster, such as auto; default: this machine alone."
+)
 @json_option
 def command(
     names: tuple[str, ...],
@@ -50,6 +60,8 @@ def command(
     each: bool,
     every: bool,
     out: Path | None,
+    engine: str,
+    address: str,
     as_json: bool,
 ) -> None:
     """Ask what is similar, a substitute, a style match or a similar track.
@@ -62,6 +74,8 @@ def command(
 
     if every != (out is not None):
         raise click.UsageError("--all and --out go together")
+    if (engine == "ray" and not every) or (address and engine != "ray"):
+        raise click.UsageError("--engine ray goes with --all, and --address with --engine ray")
     if every == bool(names):
         raise click.UsageError("name an item or a file, or ask about --all with --out")
     weighed = facet_weights(facets)
@@ -81,6 +95,7 @@ def command(
             ),
             out,
             as_json,
+            (engine, address),
         )
         return
     failed = 0
@@ -118,20 +133,31 @@ def command(
         sys.exit(3)
 
 
-def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool) -> None:
+def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool, engine: tuple[str, str]) -> None:
     import time
 
     from index.answering.batch import write_all
+    from index.answering.batch_workers import Answering, answer_parts
     from index.answers import Query
     from index.cores import usable_cores
     from simkin.cli.progress import ProgressBar
 
     assert isinstance(query, Query)
+    answer: Answering = answer_parts
+    if engine[0] == "ray":
+        from index.answering.batch_ray import answering_on
+
+        answer = answering_on(engine[1], recommender)
     bar = ProgressBar()
     started = time.monotonic()
     try:
         asked = write_all(
-            recommender, query, out, lambda done, total: bar.show("asking", done, total), processes=usable_cores()
+            recommender,
+            query,
+            out,
+            lambda done, total: bar.show("asking", done, total),
+            max(1 + (engine[0] == "ray"), usable_cores()),
+            answer,
         )
     finally:
         bar.close()
