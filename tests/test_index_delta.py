@@ -76,3 +76,18 @@ def test_k_answers_come_from_a_large_delta(make_catalog):
     made.add([f"new-{row}" for row in range(80)], vectors, ["kind"] * 80)
     answer = made.open().query("new-1", k=30)
     assert len(answer.hits) == 30
+
+
+def test_changes_are_found_without_reading_all_items(make_catalog):
+    """A million items that did not change cost an opening nothing."""
+    made = make_catalog()
+    made.fill(5)
+    made.build()
+    generation = made.open().generation
+    asked: list[str] = []
+    made.catalog.connection.set_trace_callback(asked.append)
+    read_delta(made.catalog, generation.manifest.sequence, generation.spaces["image"])
+    made.catalog.connection.set_trace_callback(None)
+    (changed,) = [query for query in asked if "FROM items WHERE changed" in query]
+    plan = made.catalog.connection.execute(f"EXPLAIN QUERY PLAN {changed}").fetchall()
+    assert "items_by_change" in plan[0][3]
