@@ -176,9 +176,12 @@ def make_files(folder: Path, count: int) -> None:
 
 
 def start(arguments: Sequence[object]) -> subprocess.Popen[bytes]:
-    """Start the command line."""
+    """Start the command line; it heeds Ctrl-C also where this program, started in the background, does not."""
     return subprocess.Popen(
-        [sys.executable, "-m", "simkin", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "simkin", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -35,6 +35,7 @@ class ProgressBar:
         self._quiet = quiet
         self._bar: tqdm[None] | None = None
         self._stage = ""
+        self._first = 0
         self._said = self._started = self._rated = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
@@ -48,12 +49,13 @@ class ProgressBar:
         if stage != self._stage:
             self.close()
             self._stage, self._started = stage, time.monotonic()
+            self._first = done  # of a run before, which this one goes on from
             self._said = self._started
         if sys.stderr.isatty():
             self._draw(stage, done, total, failed)
         elif time.monotonic() - self._said > QUIET_SECONDS and total:
             self._said = time.monotonic()
-            rate = done / (self._said - self._started)
+            rate = (done - self._first) / (self._said - self._started)
             left = f", {(total - done) / rate:.0f} s left" if rate else ""
             text = f"{_WORDS.get(stage, stage)}: {done} of {total}, {rate:.1f}/s{left}, {failed} failed"
             print(text, file=sys.stderr)
@@ -84,7 +86,10 @@ class ProgressBar:
         if self._bar is None:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total or None, desc=_WORDS.get(stage, stage), unit="", leave=False, file=sys.stderr)
+            words = _WORDS.get(stage, stage)
+            self._bar = tqdm(
+                total=total or None, initial=self._first, desc=words, unit="", leave=False, file=sys.stderr
+            )
         if failed:
             self._bar.set_postfix(failed=failed, refresh=False)
         self._bar.update(done - self._bar.n)
