@@ -126,10 +126,10 @@ def test_a_new_generation_stands_beside_the_old_one_and_can_be_switched(
     second = push.push(made.catalog, there).generation
     assert second != first
     with PostgresCatalog(there) as opened:
-        assert opened.current_number() == second
+        assert opened.state.generation == second
         assert len(generation_rows(database, "two", first)) == 1100
         use_generation(there, first)
-        assert opened.current_number() == first
+        assert opened.state.generation == first
         assert opened.manifest().spaces["image"].count == 1100
         with pytest.raises(NotBuiltError, match=f"no finished generation 99; there are: {first}, {second}"):
             use_generation(there, 99)
