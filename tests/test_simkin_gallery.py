@@ -593,6 +593,60 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="What you can do here")).to_be_hidden()
 
 
+def test_answers_are_walked_by_keyboard(visit: Visit) -> None:
+    """From the page's top to a card of the second column in few keys; one Tab stop a column; keys act on the card."""
+    mug = items(visit, category="mug")[0]
+    page = visit.open("#/ask?id=" + quote(mug["id"]))
+    first, second = answers(page, "substitute"), answers(page, "style")
+    links = page.locator(".answer:not([hidden]) .card-link")
+    pressed = 0
+
+    def press(key: str) -> None:
+        nonlocal pressed
+        page.keyboard.press(key)
+        pressed += 1
+
+    press("Tab")
+    press("Enter")  # skips to the content
+    skip = page.get_by_role("button", name="Skip to the answers")
+    while not skip.evaluate("one => one === document.activeElement"):
+        press("Tab")
+        assert pressed < 10
+    press("Enter")
+    expect(first.locator(".card-link").first).to_be_focused()
+    press("ArrowRight")
+    press("ArrowRight")
+    expect(second.locator(".card-link").first).to_be_focused()
+    assert pressed < 10
+    columns = page.locator(".answer:not([hidden])").count()
+    assert page.locator(".answer:not([hidden]) .card [tabindex='0']").count() == columns < links.count()
+    page.keyboard.press("ArrowDown")
+    expect(second.locator(".card-link").nth(2)).to_be_focused()  # two cards stand in a row
+    page.keyboard.press("ArrowLeft")
+    expect(first.locator(".card-link").nth(3)).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowDown")
+    expect(first.locator(".card-link").last).to_be_focused()
+    page.keyboard.press("Home")
+    page.keyboard.press("s")
+    expect(page.locator("#list-count")).to_have_text("1")
+    taken = titles(page, "substitute")[0]
+    page.keyboard.press("-")
+    expect(page.locator(".part.against")).to_have_count(1)
+    expect(first.locator(".card-title").get_by_text(taken, exact=True)).to_have_count(0)
+    expect(answers(page, "substitute").locator(".card-link").first).to_be_focused()
+    page.keyboard.press("+")
+    expect(page.locator(".part:not(.against)")).to_have_count(1)
+    expect(answers(page, "substitute").locator(".card-link").first).to_be_focused()
+    page.keyboard.press("w")
+    expect(page.locator(".sentence")).to_contain_text("like")
+    page.go_back()
+    title = titles(page, "style")[0]
+    page.locator('.answer[data-relation="style"] .card-link').first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+
+
 @pytest.mark.parametrize("visit", [PHONE], indirect=True)
 def test_a_phone_shows_all_of_it_without_sideways_scrolling(visit: Visit) -> None:
     """Two columns of cards; filters fold away; an item's answers stand below each other."""

@@ -9,6 +9,7 @@ import { body, params } from "./question.js";
 import { reorder } from "./reorder.js";
 import { href } from "./router.js";
 import { failed, waiting } from "./states.js";
+import { focusCard, settle, stopOf } from "./walk.js";
 
 /**
  * @typedef {import("./api.js").Hit} Hit
@@ -41,7 +42,8 @@ export class AnswerColumn {
     this.more = h("button", { type: "button", class: "button", hidden: true }, "Show more");
     this.more.addEventListener("click", () => {
       this.k = MORE;
-      this.ask(this.asked, this.file);
+      const walked = document.activeElement === this.more;
+      this.ask(this.asked, this.file).then(() => walked && focusCard(this.list, FIRST));
     });
     const title = heading(relation.name);
     const name = title === relation.name ? (relation.learned ? "learned" : "") : relation.name;
@@ -106,10 +108,15 @@ export class AnswerColumn {
       notes.unshift(h("p", { class: "nothing-close" }, told));
     }
     this.notes.replaceChildren(...notes);
+    const holds = () => this.list.contains(document.activeElement);
+    const walked = holds();
+    const place = stopOf(this.list);
     reorder(
       this.list,
       answer.hits.map((hit) => this.#hit(hit)),
     );
+    if (!holds()) settle(this.list, place);
+    if (walked && !holds()) focusCard(this.list, place); // the card that had the focus went into the question
     this.more.hidden = this.k >= MORE || answer.hits.length < this.k;
     const found =
       answer.recall >= 0.9995

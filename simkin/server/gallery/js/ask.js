@@ -12,6 +12,7 @@ import { questionPanel } from "./questionpanel.js";
 import { go, rename } from "./router.js";
 import { empty, waiting, withCommand } from "./states.js";
 import { find, modalityOf } from "./uploads.js";
+import { focusAnswers, walkAnswers } from "./walk.js";
 
 /** @typedef {import("./question.js").Question} Question */
 
@@ -40,6 +41,7 @@ export async function open(root, given) {
     { class: "answers", "data-columns": columns.length },
     ...columns.map(({ element }) => element),
   );
+  walkAnswers(answers);
   waits.remove();
   root.append(h("div", { class: "ask" }, side, h("div", { class: "answer-side" }, legend(kinds), answers)));
   if (!columns.length) {
@@ -78,6 +80,7 @@ export async function open(root, given) {
     side.replaceChildren(
       ...questionPanel({ asked, item: leads[0] ?? null, file: file ?? null, modality, kinds, known, change }),
     );
+    side.querySelector("h1")?.after(skip(answers));
   }
 
   async function ask() {
@@ -108,6 +111,10 @@ function fold(columns, found) {
     if (folded) columns[first].tellSame(column.relation);
   });
 }
+
+/** @param {HTMLElement} answers @returns {HTMLElement} Seen only with the focus, as the page's first skip link is. */
+const skip = (answers) =>
+  h("button", { type: "button", class: "skip", onclick: () => focusAnswers(answers) }, "Skip to the answers");
 
 /** @param {Question} asked @returns {string} What the page is about; further items do not change it. */
 const leadOf = (asked) => asked.file || (asked.items[0]?.id ?? "");

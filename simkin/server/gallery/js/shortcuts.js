@@ -6,12 +6,14 @@ import { current, leave } from "./router.js";
 
 const KEYS = [
   ["/", "search"],
-  ["← ↑ ↓ →", "walk the grid"],
+  ["← ↑ ↓ →", "walk the grid, or the answers from column to column"],
   ["Enter", "open"],
   ["s", "save, or no longer save"],
-  ["+", "gather to ask about several together"],
+  ["+", "in the grid: gather to ask about several together; among answers: more like this"],
+  ["−", "among answers: less like this"],
+  ["w", "among answers: why"],
   ["Esc", "back to the grid, or close what is open"],
-  ["Space", "play or pause, with songs in the player"],
+  ["Space", "play or pause; on a song among answers: listen to it"],
   ["x", "switch between the two songs"],
   ["?", "this page"],
 ];
