@@ -51,6 +51,10 @@ class FolderReading:
     def has(self, item_id: str) -> bool:
         return self.connection.execute("SELECT 1 FROM items WHERE id=?", (item_id,)).fetchone() is not None
 
+    def bases(self) -> list[Path]:
+        rows = self.connection.execute("SELECT location, kind FROM sources ORDER BY source")
+        return list(dict.fromkeys(absolute(location, kind, b"") for location, kind in rows))
+
     def item_ids(self, modality: Modality) -> list[str]:
         rows = self.connection.execute(
             "SELECT id FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors USING (media) "

@@ -108,6 +108,9 @@ class CatalogReader(Protocol):
     def ids_after(self, modalities: Sequence[Modality], last: str, limit: int) -> list[str]:
         """The next ids, in order, of items that have vectors of some modalities."""
 
+    def bases(self) -> list[Path]:
+        """Folders that were indexed, and those in which tables and single files lie; absolute, without repeats."""
+
     def id_at(self, path: Path) -> str | None:
         """Id of the item that has this file, or ``None``."""
 

@@ -18,6 +18,7 @@ from index.engine.build import build_if_needed
 from index.errors import InputError, UnknownNameError
 from index.learning.edges import Reading
 from index.learning.playlists import read_playlists
+from index.lists.m3u import can_name, place_inside
 from index.lists.playlist import Playlist, make_playlist
 from index.recommender import Recommender
 
@@ -392,6 +393,17 @@ def test_pictures_make_lists_too(make_catalog: Callable[[], Any]) -> None:
     for options in ({"minutes": 5}, {"trend": "tempo up"}):
         with pytest.raises(InputError, match="pictures have no length"):
             make_playlist(made.open(), ["item-0-00000"], **options)
+
+
+def test_a_file_is_named_inside_the_largest_folder_that_holds_it() -> None:
+    """Elsewhere, by its name alone: no folder of this machine is told."""
+    music, rock = Path("/home/me/music"), Path("/home/me/music/rock")
+    assert place_inside(rock / "a.mp3", [rock, music]) == "rock/a.mp3"
+    assert place_inside(rock / "a.mp3", [rock, Path("/else")]) == "a.mp3"
+    assert place_inside(Path("/other/b.mp3"), [rock, music]) == "b.mp3"
+    assert can_name("rock/ä b.mp3")
+    assert not can_name("rock/a\nb.mp3")
+    assert not can_name("rock/\udcff.mp3")
 
 
 def test_it_is_written_as_m3u8_and_read_back(songs: Songs, tmp_path: Path) -> None:

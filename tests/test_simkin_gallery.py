@@ -452,6 +452,7 @@ def test_a_playlist_is_made_changed_and_exported(visit: Visit) -> None:
     assert [track["id"] for track in onwards["tracks"]] != [track["id"] for track in around["tracks"]]
     name, text = downloaded(page, "M3U8 playlist")
     assert name.endswith(".m3u8")
+    expect(page.locator(".toast")).to_contain_text(f"Saved 5 songs as {name}; entries are file names relative to")
     for track in onwards["tracks"]:
         assert f"#EXTINF:{round(track['seconds'])},{track['artist']} - {track['title']}\n" in text
     page.get_by_role("button", name="Save as a list").click()
@@ -493,8 +494,8 @@ def downloaded(page: Page, name: str) -> tuple[str, str]:
     return saved.value.suggested_filename, Path(saved.value.path()).read_text(encoding="utf-8")
 
 
-def test_what_is_saved_becomes_a_list_that_can_be_named_ordered_and_exported(visit: Visit, server: str) -> None:
-    """CSV for everything, M3U8 for the songs; a reload keeps the list."""
+def test_what_is_saved_becomes_a_list_that_can_be_named_ordered_and_exported(visit: Visit, catalog: Path) -> None:
+    """CSV for everything, M3U8 with files or with web links for the songs; a reload keeps the list."""
     page = visit.open("#/?modality=audio")
     expect(page.locator(".total")).to_have_text("12 items")
     for place in range(3):
@@ -513,11 +514,17 @@ def test_what_is_saved_becomes_a_list_that_can_be_named_ordered_and_exported(vis
     expect(page.locator(".line b")).to_have_text(wanted)
     name, text = downloaded(page, "CSV")
     assert name == "For- tonight.csv"
+    expect(page.locator(".toast")).to_have_text("Saved 3 items as For- tonight.csv.")
     assert [row["title"] for row in csv.DictReader(io.StringIO(text))] == wanted
     name, text = downloaded(page, "M3U8 playlist")
     lines = text.splitlines()
     assert (name, lines[0]) == ("For- tonight.m3u8", "#EXTM3U")
     entries = [line for line in lines if not line.startswith("#")]
+    assert len(entries) == 3
+    assert all((catalog.parent / "songs" / entry).is_file() for entry in entries)  # beside the table that names them
+    name, text = downloaded(page, "Web links (M3U8)")
+    assert name == "For- tonight.m3u8"
+    entries = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(entries) == 3
     assert page.request.get(entries[0]).headers["content-type"].startswith("audio/")
     page.get_by_role("button", name=f"Take out {wanted[0]}").click()

@@ -378,6 +378,15 @@ def test_playlists_name_items_or_addresses_that_play(api, folder):
     error_of(api.post("/api/playlist", json={**asked, "trend": "sideways"}), 422)
 
 
+def test_files_are_named_inside_the_folder_that_was_indexed(api, folder):
+    """As a playlist names them beside that folder's files; what is unknown is left out, and no place is told."""
+    asked = {"ids": ["songs/1.wav", "no such song", ODD, "songs/1.wav"]}
+    answer = api.post("/api/files", json=asked)
+    assert answer.json() == {"files": {"songs/1.wav": "songs/1.wav", ODD: ODD}}
+    assert str(folder) not in answer.text
+    error_of(api.post("/api/files", json={"ids": ["x"] * 1001}), 422)
+
+
 def test_outfits_are_completed(api, folder):
     """With the items chosen; names of files are no items."""
     found = api.post("/api/complete", json={"items": ["hats/1.jpg"], "slots": ["shoes"], "alternatives": 2}).json()

@@ -24,6 +24,26 @@ def m3u_text(entries: Iterable[tuple[Track, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def place_inside(path: Path, folders: Iterable[Path]) -> str:
+    """Where a file lies inside the largest of some folders that holds it, with slashes; without one, its bare name.
+
+    Nothing in it tells where the folders lie.
+    """
+    holding = [folder for folder in folders if path.is_relative_to(folder)]
+    if not holding:
+        return path.name
+    return path.relative_to(min(holding, key=lambda folder: len(folder.parts))).as_posix()
+
+
+def can_name(place: str) -> bool:
+    """Whether a playlist in UTF-8 can write a place: it is valid text without a line break."""
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        return False
+    return _one_line(place) == place
+
+
 def write_m3u(tracks: Iterable[Track], file: Path) -> None:
     """Write a playlist as UTF-8, with paths relative to its own folder; it appears only when it is whole.
 

@@ -17,6 +17,7 @@ from index.engine.delta import Delta
 from index.engine.generations import Generation, Manifest
 from index.engine.rows import Space
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
+from index.folder_reading import absolute
 from index.items import Item, Medium
 from index.learned import nobody
 from index.overview import Overview
@@ -308,6 +309,11 @@ class PostgresCatalog(PostgresListing):
             row[0]
             for row in self.session.rows("SELECT DISTINCT category FROM items WHERE item = ANY(%s)", (list(keys),))
         ]
+
+    def bases(self) -> list[Path]:
+        """Folders that were indexed, and those of tables and single files, on the machine that pushed."""
+        rows = self.session.rows("SELECT location, kind FROM sources ORDER BY location")
+        return list(dict.fromkeys(absolute(location, kind, b"") for location, kind in rows))
 
     def id_at(self, path: Path) -> str | None:
         """Id of the item that has this file, or ``None``."""

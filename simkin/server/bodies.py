@@ -85,6 +85,12 @@ class PlaylistWish(_Body):
     where: Text = Field("", description="A filter on the tracks found.")
 
 
+class Named(_Body):
+    """Items, by id."""
+
+    ids: list[Text] = Field(max_length=MOST_ITEMS)
+
+
 Attributes = dict[Text, Text | bool | int | float | None]
 
 

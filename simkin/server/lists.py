@@ -9,11 +9,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 
 from index.lists.complete import complete_outfit
-from index.lists.m3u import m3u_text
+from index.lists.m3u import can_name, m3u_text, place_inside
 from index.lists.playlist import make_playlist
 from index.lists.repeats import find_duplicates
 from index.live import LiveCatalog
-from simkin.server.bodies import Outfit, PlaylistWish
+from simkin.server.bodies import Named, Outfit, PlaylistWish
 from simkin.server.json import json_bytes
 from simkin.server.service import json_text, service
 from simkin.server.shapes import items_by_id
@@ -83,6 +83,23 @@ async def playlist(
         return json_text(content)
     headers = {"Content-Disposition": 'attachment; filename="playlist.m3u8"'}
     return Response(content, headers=headers, media_type="audio/x-mpegurl; charset=utf-8")
+
+
+@router.post("/api/files", summary="Names of items' files, as playlists write them")
+async def files(request: Request, named: Named) -> Response:
+    """Where the first file of each item lies inside the folder that was indexed, never where that folder lies; items
+    that are unknown, or whose file's name a playlist cannot write, are left out."""
+
+    def find(live: LiveCatalog) -> bytes:
+        catalog = live.catalog
+        known = catalog.items(
+            catalog.keys_of([item_id for item_id in dict.fromkeys(named.ids) if catalog.has(item_id)])
+        )
+        bases = catalog.bases()
+        places = {item.item_id: place_inside(item.paths[0], bases) for item in known.values() if item.paths}
+        return json_bytes({"files": {item_id: place for item_id, place in places.items() if can_name(place)}})
+
+    return json_text(await service(request).questions.ask(find))
 
 
 @router.get("/api/duplicates", summary="Near-duplicates, grouped")
