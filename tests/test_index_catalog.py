@@ -64,7 +64,7 @@ def test_what_a_run_killed_while_making_it_left_behind_is_finished(tmp_path: Pat
 def test_a_database_that_is_none_is_told_plainly(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"this is no database" * 100)
     for way in (Catalog.open, Catalog.create):
-        with pytest.raises(StorageError, match="the database is damaged; see: simkin verify"):
+        with pytest.raises(StorageError, match="the database is damaged; mend it with: simkin verify --repair"):
             way(tmp_path)
 
 

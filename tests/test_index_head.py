@@ -230,7 +230,7 @@ def test_shares_are_the_same_wherever_facets_are_kept(
     assert not (folder / FACETS).exists()
     read: list[list[int]] = []
     real = raw_vectors
-    for place in ("index.answering.question", "index.engine.delta"):
+    for place in ("index.engine.build", "index.engine.delta"):
         monkeypatch.setattr(
             f"{place}.raw_vectors", lambda catalog, keys, held: (read.append(list(keys)), real(catalog, keys, held))[1]
         )

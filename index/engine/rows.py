@@ -219,10 +219,12 @@ class Space:
 
     @cached_property
     def _weights(self) -> Callable[[Relation], NDArray[np.float32]]:
+        dim, projection = self.record.dim, self.projection  # not self: mapped files are let go with their last reader
+
         def weigh(relation: Relation) -> NDArray[np.float32]:
-            weights = np.zeros(self.record.dim, np.float32)
-            each = relation.weights_of(self.projection.facets)
-            for part in self.projection.parts:
+            weights = np.zeros(dim, np.float32)
+            each = relation.weights_of(projection.facets)
+            for part in projection.parts:
                 weights[part.own] = each[part.facet.name]
             weights.flags.writeable = False
             return weights
