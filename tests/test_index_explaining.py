@@ -269,7 +269,7 @@ def test_a_network_looks_again_where_its_last_map_points(
     found = explain(recommender, "a.png", "b.png", "similar")
     assert overlap(found.regions[0].a, PLACES["a.png"]) > 0.3
     assert overlap(found.regions[0].b, PLACES["b.png"]) > 0.3
-    assert "what a network sees (shallow)" in found.sentence
+    assert "content, as a network sees it (shallow)" in found.sentence
     pair = read_pair(recommender, "a.png", "b.png", "similar")
     one, other, _ = views_of(recommender.catalog, pair)
     base, rest = one.described(), other.described()

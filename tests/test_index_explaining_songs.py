@@ -20,6 +20,7 @@ from audio.key import Key
 from audio.portrait import Portrait
 from index.catalog import Catalog
 from index.explaining import explain
+from index.explaining.keys import read_key
 from index.explaining.moments import listen
 from index.explaining.songwords import song_words
 from index.explaining.wording import clock
@@ -173,16 +174,16 @@ def portrait(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"tempo": 120.3}, "Both go at about 120 beats a minute."),
-        ({"tempo": 123.0}, "Both go at about 120 and 123 beats a minute."),
-        ({"tempo": 61.0}, "About 120 and 61 beats a minute: the same pace, counted twice as fast."),
-        ({"tempo": 90.0}, "About 120 beats a minute against 90."),
-        ({"tempo": None}, "No steady beat was found in the second; the other goes at about 120 beats a minute."),
-        ({"key": Key(9, True, 0.75)}, "Both lean to A minor (correlation with its profile 0.82 and 0.75)."),
-        ({"key": Key(0, False, 0.75)}, "The first leans to A minor, the second to C major: the same notes"),
-        ({"key": Key(4, True, 0.75)}, "The first leans to A minor, the second to E minor, a fifth apart"),
+        ({"tempo": 120.3}, "Both go at about 120 BPM."),
+        ({"tempo": 123.0}, "Both go at about 120 and 123 BPM."),
+        ({"tempo": 61.0}, "About 120 and 61 BPM: the same pace, counted twice as fast."),
+        ({"tempo": 90.0}, "About 120 BPM against 90."),
+        ({"tempo": None}, "No steady beat was found in the second; the other goes at about 120 BPM."),
+        ({"key": Key(9, True, 0.75)}, "Both lean to A minor (the notes of C major)."),
+        ({"key": Key(0, False, 0.75)}, "The first leans to A minor, the second to C major: the same notes."),
+        ({"key": Key(4, True, 0.75)}, "The first leans to A minor, the second to E minor, a fifth apart."),
         ({"key": Key(3, True, 0.75)}, "second to E♭ minor; harmony is compared in whatever key."),
-        ({"key": None}, "The first leans to A minor, the second to no key."),
+        ({"key": None}, "The first leans to A minor, the second leans to no key."),
         ({"brightness": 1550.0}, "About equally bright: the middle of the spectrum lies at 1,500 and 1,600 Hz."),
         ({"brightness": 3000.0}, "The second is brighter: the middle of the spectrum lies at 1,500 and 3,000 Hz."),
         ({"percussive": 0.1}, "Hits carry more of the first (50 % and 10 % of the power)."),
@@ -192,6 +193,30 @@ def portrait(**changes: Any) -> Any:
 def test_words_tell_what_was_estimated(changes: dict[str, Any], told: str) -> None:
     """In both songs, with the numbers."""
     assert any(told in line for line in song_words(portrait(), portrait(**changes), ["timbre", "rhythm", "harmony"]))
+
+
+def test_what_a_table_tells_stands_before_what_was_estimated() -> None:
+    """One key and one tempo of a song wherever it is shown."""
+    said = song_words(
+        portrait(), portrait(key=None), [], ({"key": "A major", "tempo": 92}, {"key": "Ebm", "bpm": 90.0})
+    )
+    assert "The first is in A major, the second in E♭ minor; harmony is compared in whatever key." in said
+    assert "Both go at about 92 and 90 BPM." in said
+    said = song_words(portrait(), portrait(), [], ({"key": "C major"}, {"key": "no such key", "tempo": "fast"}))
+    assert "The first is in C major, the second leans to A minor: the same notes." in said
+    assert "Both go at about 120 BPM." in said
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("A major", "A major"), ("F#m", "F♯ minor"), ("Bb", "B♭ major"), ("e flat minor", "E♭ minor"), ("Cb", "B major")],
+)
+def test_keys_are_read_as_they_are_written(text: str, name: str) -> None:
+    """And what is no key is none."""
+    key = read_key(text)
+    assert key is not None
+    assert key.name == name
+    assert read_key("Amber") is read_key("8A") is read_key(3) is read_key("") is None
 
 
 def test_words_begin_with_the_facet_that_matters_most() -> None:

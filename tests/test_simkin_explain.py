@@ -43,7 +43,7 @@ def test_facets_are_weighed_as_in_the_question(ask: Callable[..., Result], tmp_p
     words = ["--facet", "shape=0", "--facet", "color=3", "--json"]
     weighed = json.loads(ask("000.jpg", "001.jpg", *words).stdout)
     assert "shape" not in weighed["facets"]
-    assert "Weighed as asked: form 0, colour 3." in weighed["words"]
+    assert "Weighed as asked: shape 0, color 3." in weighed["words"]
     catalog = ["--catalog", str(tmp_path / "c"), "--duplicates"]
     answer = json.loads(CliRunner().invoke(main, ["query", "000.jpg", *words, *catalog]).stdout)
     hit = next(hit for hit in answer["hits"] if hit["id"] == "001.jpg")

@@ -463,7 +463,7 @@ def test_an_outfit_is_completed_for_the_kinds_that_are_chosen(visit: Visit) -> N
     """Each kind is switched on and off; the whole is saved as a list."""
     page = visit.open("#/?category=dress")
     page.locator(".grid .card a").first.click()
-    page.get_by_role("link", name="Complete the outfit").click()
+    page.get_by_role("link", name="Complete the set").click()
     expect(page.locator('.chip[aria-pressed="true"]')).to_have_count(3)
     expect(page.locator(".outfit").first.locator(".piece")).to_have_count(4)
     for kind in page.locator('.chip[aria-pressed="true"]').all_inner_texts():

@@ -122,5 +122,6 @@ def _moments(pair: Pair, words: list[str], notes: list[str]) -> tuple[tuple[Mome
             notes.append(f"of {side.title}, {listened} minutes of {whole} were listened to, spread over it")
     moments, likeness = find_moments(pair, heard[0], heard[1])
     words.append(moments_word(moments))
-    words.extend(song_words(heard[0], heard[1], sorted(pair.shares, key=lambda name: -pair.shares[name])))
+    order = sorted(pair.shares, key=lambda name: -pair.shares[name])
+    words.extend(song_words(heard[0], heard[1], order, (pair.a.attributes, pair.b.attributes)))
     return moments, likeness

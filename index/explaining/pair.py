@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from index.items import Item
 from index.reading import CatalogReader
 from index.recommender import Recommender
 from index.relations import Relation
-from index.types import Modality, Vector, Vectors
+from index.types import Attribute, Modality, Vector, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Side:
         path: The file to look at or to hear; ``None`` when none is on this machine.
         raw: The vectors of that file as encoded, the space's encoders side by side. float32, ``(raw_dim,)``.
         others: How many more files of this modality the item has.
+        attributes: What is known of the item; nothing of a file outside the catalog.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Side:
     path: Path | None
     raw: Vector
     others: int = 0
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ def _sides(
     title = str(item.attributes.get("title") or name.rsplit("/", 1)[-1])
     media = _media(catalog, space, modality, catalog.keys_of([name])[0])
     there = [(path, own) for path, own in media if path.is_file()]
-    return [Side(name, title, path, own, len(there) - 1) for path, own in there] or [Side(name, title, None, raw)]
+    known = item.attributes
+    sides = [Side(name, title, path, own, len(there) - 1, known) for path, own in there]
+    return sides or [Side(name, title, None, raw, attributes=known)]
 
 
 def _media(catalog: CatalogReader, space: Space, modality: Modality, key: int) -> list[tuple[Path, Vector]]:

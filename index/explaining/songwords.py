@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from index.explaining.explanation import Moment
+from index.explaining.keys import SongKey, read_key
 from index.explaining.wording import clock
+from index.lists.tracks import TAGGED
+from index.types import Attribute
 
 if TYPE_CHECKING:
     from index.encoders import Heard
@@ -24,13 +28,26 @@ STEADIER = 1.5
 """Ratio of the deviations of loudness from which one song is called livelier."""
 
 
-def song_words(one: Heard, other: Heard, facets: list[str]) -> list[str]:
-    """A sentence for each thing that was estimated of both songs, of the facet that matters most first.
+KEYS = ("key", "initialkey", "initial_key")
+"""Attributes in which tables and tags tell a key."""
+
+Known = Mapping[str, Attribute]
+"""What a table or a file's tags say of a song."""
+
+
+def song_words(one: Heard, other: Heard, facets: list[str], known: tuple[Known, Known] = ({}, {})) -> list[str]:
+    """A sentence for each thing that is known or was estimated of both songs, of the facet that matters most first.
 
     Args:
         facets: Names, largest share first.
+        known: Attributes of both; a tempo or key among them is told in place of the estimated one, as it stands
+            beside the song everywhere else.
     """
-    said = {"rhythm": [_tempo(one, other)], "harmony": [_key(one, other)], "timbre": _sound(one, other)}
+    said = {
+        "rhythm": [_tempo(_tempo_of(one, known[0]), _tempo_of(other, known[1]))],
+        "harmony": [_key(_key_of(one, known[0]), _key_of(other, known[1]))],
+        "timbre": _sound(one, other),
+    }
     order = [name for name in facets if name in said] + [name for name in said if name not in facets]
     return [line for name in order for line in said[name]]
 
@@ -44,40 +61,54 @@ def moments_word(moments: tuple[Moment, ...]) -> str:
     )
 
 
-def _tempo(one: Heard, other: Heard) -> str:
-    a, b = one.portrait.tempo, other.portrait.tempo
+def _tempo_of(heard: Heard, known: Known) -> float | None:
+    for name in TAGGED["tempo"]:
+        value = known.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+            return float(value)
+    return heard.portrait.tempo
+
+
+def _tempo(a: float | None, b: float | None) -> str:
     if a is None or b is None:
         lacking = "either" if a is None and b is None else "the first" if a is None else "the second"
-        known = "" if a is None and b is None else f"; the other goes at about {(a or b or 0):.0f} beats a minute"
+        known = "" if a is None and b is None else f"; the other goes at about {(a or b or 0):.0f} BPM"
         return f"No steady beat was found in {lacking}{known}."
     octaves = math.log2(a / b)
     near = round(octaves)
     if abs(octaves - near) > math.log2(1 + SAME_TEMPO):
-        return f"About {a:.0f} beats a minute against {b:.0f}."
+        return f"About {a:.0f} BPM against {b:.0f}."
     if near == 0:
         beats = f"{a:.0f}" if round(a) == round(b) else f"{a:.0f} and {b:.0f}"
-        return f"Both go at about {beats} beats a minute."
+        return f"Both go at about {beats} BPM."
     times = {1: "twice", 2: "four times"}.get(abs(near), f"{2 ** abs(near)} times")
-    return f"About {a:.0f} and {b:.0f} beats a minute: the same pace, counted {times} as fast."
+    return f"About {a:.0f} and {b:.0f} BPM: the same pace, counted {times} as fast."
 
 
-def _key(one: Heard, other: Heard) -> str:
-    a, b = one.portrait.key, other.portrait.key
+def _key_of(heard: Heard, known: Known) -> SongKey | None:
+    told = next(filter(None, (read_key(known.get(name)) for name in KEYS)), None)
+    found = heard.portrait.key
+    return told or (SongKey(found.tonic, found.minor, told=False) if found else None)
+
+
+def _key(a: SongKey | None, b: SongKey | None) -> str:
     if a is None or b is None:
         if a is None and b is None:
             return "Neither leans to a key."
         known = a or b
         assert known is not None
         which, lacking = ("first", "second") if a else ("second", "first")
-        return f"The {which} leans to {known.name}, the {lacking} to no key."
-    fit = f"(correlation with its profile {a.correlation:.2f} and {b.correlation:.2f})"
+        return f"The {which} {'is in' if known.told else 'leans to'} {known.name}, the {lacking} leans to no key."
     if a.name == b.name:
-        return f"Both lean to {a.name} {fit}."
-    told = f"The first leans to {a.name}, the second to {b.name}"
-    if a.minor != b.minor and (a.tonic + (3 if a.minor else -3)) % 12 == b.tonic:
-        return f"{told}: the same notes {fit}."
+        verb = "are in" if a.told and b.told else "lean to"
+        return f"Both {verb} {a.name} (the notes of {a.relative.name})."
+    verbs = ["is in" if key.told else "leans to" for key in (a, b)]
+    again = verbs[1].split()[-1] if verbs[0] == verbs[1] else verbs[1]
+    told = f"The first {verbs[0]} {a.name}, the second {again} {b.name}"
+    if a.relative.name == b.name:
+        return f"{told}: the same notes."
     if a.minor == b.minor and (a.tonic - b.tonic) % 12 in (5, 7):
-        return f"{told}, a fifth apart {fit}."
+        return f"{told}, a fifth apart."
     return f"{told}; harmony is compared in whatever key."
 
 

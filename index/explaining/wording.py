@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from index.explaining.explanation import Dimension
 from index.explaining.pair import Pair
 
 WORDS = {
-    "color": "colour",
-    "shape": "form",
-    "texture": "surface",
-    "content": "what a network sees",
+    "content": "content, as a network sees it",
     "style": "style, as a network sees it",
-    "timbre": "timbre",
-    "rhythm": "rhythm",
-    "harmony": "harmony",
     "behaviour": "what people did with them",
 }
-"""Kind of facet → what a person calls it."""
+"""Kind of facet → what a person calls it, where its name does not say it: it is the word of the gallery, too."""
+
+CLOSE = 0.9
+"""Share of random pairs that two items must be closer than, not to be called far."""
 
 NOTHING = 0.005
 """Shares below this are not worth a word."""
@@ -29,7 +27,7 @@ def facet_word(name: str, modality: str) -> str:
     kind, _, which = name.partition(":")
     word = WORDS.get(kind, kind)
     if kind == "content" and modality == "audio":
-        word = "what a network hears"
+        word = "content, as a network hears it"
     return f"{word} ({which})" if which else word
 
 
@@ -47,11 +45,10 @@ def main_sentence(pair: Pair) -> str:
 
 def standing(pair: Pair) -> str:
     """How unusual the score is in the catalog."""
-    if pair.closer_than < 0.5:
-        return f"Not close: {100 * (1 - pair.closer_than):.0f} % of random pairs of the catalog are closer."
-    if pair.closer_than > 0.9995:
-        return "Closer than nearly all random pairs of the catalog."
-    return f"Closer than {100 * pair.closer_than:.1f} % of random pairs of the catalog."
+    if pair.closer_than < CLOSE:
+        return f"Not close: closer than only {math.floor(100 * pair.closer_than)} % of random pairs of the catalog."
+    share = min(math.floor(1000 * pair.closer_than), 999) / 10  # no sample says more
+    return f"Closer than {share:.1f} % of random pairs of the catalog."
 
 
 def weighed_words(pair: Pair, weights: Mapping[str, float]) -> str:

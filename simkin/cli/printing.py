@@ -74,7 +74,11 @@ def _about(hit: Hit) -> str:
     known = [told for told in (about(hit.attributes),) if told]
     if hit.duplicates:
         known.append(f"(+{len(hit.duplicates)} like it)")
-    far = "" if hit.closer_than >= 0.9 else f"  (no closer than {100 * hit.closer_than:.0f} % of random pairs)"
+    far = (
+        ""
+        if hit.closer_than >= 0.9
+        else f"  (not close: closer than only {100 * hit.closer_than:.0f} % of random pairs)"
+    )
     return ", ".join(known) + far
 
 

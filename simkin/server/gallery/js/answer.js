@@ -3,7 +3,7 @@
 import { isAborted, post } from "./api.js";
 import { action, card } from "./card.js";
 import { heading } from "./catalog.js";
-import { h, percent } from "./dom.js";
+import { closerThan, h } from "./dom.js";
 import { facetBar, inWords } from "./facets.js";
 import { body, params } from "./question.js";
 import { reorder } from "./reorder.js";
@@ -46,11 +46,10 @@ export class AnswerColumn {
       this.ask(this.asked, this.file).then(() => walked && focusCard(this.list, FIRST));
     });
     const title = heading(relation.name);
-    const name = title === relation.name ? (relation.learned ? "learned" : "") : relation.name;
     this.element = h(
       "section",
-      { class: "answer", "data-relation": relation.name, "aria-label": `${title}: ${relation.name}` },
-      h("header", {}, h("h2", { title: relation.why }, title), h("span", { class: "tag", title: relation.why }, name)),
+      { class: "answer", "data-relation": relation.name, "aria-label": title },
+      h("header", {}, h("h2", { title: relation.why }, title)),
       this.notes,
       this.list,
       this.more,
@@ -104,7 +103,7 @@ export class AnswerColumn {
     const [best] = answer.hits;
     if (!best) notes.unshift(h("p", { class: "nothing-close" }, "Nothing may answer: loosen the filter."));
     else if (best.closer_than < CLOSE) {
-      const told = `Nothing here is close: the best is closer than only ${percent(best.closer_than)} of random pairs.`;
+      const told = `Nothing here is close: the best is ${closerThan(best.closer_than)}.`;
       notes.unshift(h("p", { class: "nothing-close" }, told));
     }
     this.notes.replaceChildren(...notes);
@@ -155,7 +154,7 @@ export class AnswerColumn {
     for (const [act, button] of Object.entries({ listen, more, less })) button?.setAttribute("data-act", act);
     const score = h(
       "span",
-      { class: "score", title: `closer than ${percent(hit.closer_than)} of random pairs` },
+      { class: "score", title: closerThan(hit.closer_than) },
       hit.score.toFixed(2),
     );
     const made = card(item, this.actions.onListen ? 72 : 180, {

@@ -72,6 +72,10 @@ export const count = (value) => WHOLE.format(value);
 /** @param {number} share 0 to 1 @returns {string} `42 %` */
 export const percent = (share) => `${Math.round(100 * share)} %`;
 
+/** @param {number} share 0 to 1 @returns {string} `closer than 98.2 % …`; no sample of pairs says more than 99.9 %. */
+export const closerThan = (share) =>
+  `closer than ${(Math.min(999, Math.floor(1000 * share)) / 10).toFixed(1)} % of random pairs`;
+
 /** @param {number} seconds @returns {string} `3:07` */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds || 0));

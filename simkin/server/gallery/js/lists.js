@@ -1,4 +1,4 @@
-/** Lists of what was liked: named, reordered, exported, and made into outfits and playlists. */
+/** Lists of what was liked: named, reordered, exported, and made into sets and playlists. */
 
 import { announce } from "./announce.js";
 import { action, itemHref, picture, subtitle } from "./card.js";
@@ -97,7 +97,7 @@ export function open(root, params) {
             () => chosen().items,
           )
         : []),
-      pictures.length ? h("a", { class: "button", href: many("outfit", pictures) }, "Complete the outfit") : null,
+      pictures.length ? h("a", { class: "button", href: many("outfit", pictures) }, "Complete the set") : null,
       sounds.length ? h("a", { class: "button", href: many("playlist", sounds.slice(0, 5)) }, "Make a playlist") : null,
       used
         ? null

@@ -63,7 +63,7 @@ export async function open(root, params) {
       select(
         "relation",
         "Relation",
-        known.map(({ name }) => [name, `${heading(name)} (${name})`]),
+        known.map(({ name }) => [name, heading(name)]),
       ),
       select("method", "Method", [
         ["pca", "Principal components"],

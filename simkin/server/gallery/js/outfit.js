@@ -1,4 +1,4 @@
-/** Completing an outfit: for some items and chosen kinds of things, the best of each kind together. */
+/** Completing a set, such as an outfit: for some items and chosen kinds of things, the best of each kind together. */
 
 import { toast } from "./announce.js";
 import { get, isAborted, itemsOf, post } from "./api.js";
@@ -42,7 +42,7 @@ export async function open(root, params) {
         ask();
       },
     },
-    ...judges.map(({ name }) => h("option", { value: name, selected: name === relation }, titled(name))),
+    ...judges.map(({ name }) => h("option", { value: name, selected: name === relation }, heading(name))),
   );
   const cap = h("input", {
     type: "number",
@@ -135,7 +135,7 @@ export async function open(root, params) {
   }
 
   root.replaceChildren(
-    h("h1", {}, "Complete the outfit"),
+    h("h1", {}, "Complete the set"),
     h(
       "div",
       { class: "outfit-form" },
@@ -148,7 +148,7 @@ export async function open(root, params) {
   );
   paintChips();
   ask();
-  return { title: "Outfit", close: () => control?.abort() };
+  return { title: "Set", close: () => control?.abort() };
 }
 
 /** @param {import("./api.js").Relation[]} judges @returns {string} What says what goes together, first of all. */
@@ -160,9 +160,6 @@ const preferred = (judges) =>
     judges[0]
   )?.name ?? "style";
 
-/** @param {string} name @returns {string} A relation as people call it, and by its name. */
-const titled = (name) => (heading(name) === name ? name : `${heading(name)} (${name})`);
-
 /**
  * @param {import("./api.js").Item[]} given
  * @param {Completed} found
@@ -172,7 +169,7 @@ const titled = (name) => (heading(name) === name ? name : `${heading(name)} (${n
 function outfit(given, found, items, place) {
   const all = [...given, ...found.items.map(({ id }) => items.get(id)).filter((item) => item !== undefined)];
   const save = () => {
-    add(`Outfit ${place + 1}`, all);
+    add(`Set ${place + 1}`, all);
     toast("Saved as a list");
   };
   const piece = (item) =>
@@ -185,11 +182,11 @@ function outfit(given, found, items, place) {
     );
   return h(
     "section",
-    { class: "outfit", "aria-label": `Outfit ${place + 1}` },
+    { class: "outfit", "aria-label": `Set ${place + 1}` },
     h(
       "header",
       { class: "row" },
-      h("h2", {}, `Outfit ${place + 1}`),
+      h("h2", {}, `Set ${place + 1}`),
       h("span", { class: "score" }, found.score.toFixed(2)),
       found.price === null ? null : h("span", { class: "muted" }, `${found.price.toFixed(2)} in all`),
       h("button", { type: "button", class: "button", onclick: save }, "Save as a list"),

@@ -2,7 +2,7 @@
 
 import { media, thumbnail } from "./api.js";
 import { action, heart, itemHref, picture } from "./card.js";
-import { debounced, h } from "./dom.js";
+import { clock, debounced, h } from "./dom.js";
 import { cropFrame, boxText, parseBox } from "./crop.js";
 import * as dock from "./dock.js";
 import { named, quoted } from "./filters.js";
@@ -62,9 +62,17 @@ function itemActions(item) {
   const onward =
     item.modality === "audio"
       ? h("a", { class: "button", href: href("playlist", { id: item.id }) }, "Make a playlist")
-      : h("a", { class: "button", href: href("outfit", { id: item.id }) }, "Complete the outfit");
+      : h("a", { class: "button", href: href("outfit", { id: item.id }) }, "Complete the set");
   return [save, onward];
 }
+
+/** How numbers of known attributes are told. @type {Record<string, (value: number) => string>} */
+const UNITS = {
+  price: (value) => value.toFixed(2),
+  duration: clock,
+  tempo: (value) => `${value} BPM`,
+  bpm: (value) => `${value} BPM`,
+};
 
 /** @param {import("./api.js").Item} item Its attributes; a value finds the others that share it. */
 function facts(item) {
@@ -73,7 +81,7 @@ function facts(item) {
   );
   const line = ([name, value]) => {
     const text = String(value);
-    const told = name === "price" && typeof value === "number" ? value.toFixed(2) : text;
+    const told = typeof value === "number" ? (UNITS[name]?.(value) ?? text) : text;
     const where = `${named(name)}=${typeof value === "string" ? quoted(value) : text}`;
     const link = text.length <= 120 && !/["\\`]/.test(name);
     return [

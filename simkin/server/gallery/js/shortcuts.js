@@ -35,7 +35,7 @@ export function listenForKeys(button) {
         h("li", {}, "Drop, paste or choose a picture or a song to ask about it; cut out a part of a picture."),
         h("li", {}, "Say what counts more or less; put further items in, or against, and watch the answers move."),
         h("li", {}, "“Why?” shows what makes two alike; for songs, it plays the moments that match."),
-        h("li", {}, "Save with the heart; lists become outfits, playlists and files."),
+        h("li", {}, "Save with the heart; lists become sets, playlists and files."),
       ),
       h("h3", {}, "Keys"),
       h("dl", { class: "keys" }, ...KEYS.flatMap(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)])),

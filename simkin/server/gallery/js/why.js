@@ -72,7 +72,6 @@ export async function open(root, params) {
           { class: "why-score" },
           h("span", { class: "score" }, why.score.toFixed(2)),
           facetBar(why.score, why.facets),
-          h("span", { class: "muted" }, `closer than ${percent(why.closer_than)} of random pairs`),
         ),
         legend(Object.keys(why.facets), why.facets),
         h("div", { class: "judged" }, h("span", { class: "muted" }, "Judged by"), judged),
