@@ -1,7 +1,7 @@
 /** One relation's answers as a column of hits with scores, facet bars and reasons. */
 
 import { isAborted, post } from "./api.js";
-import { action, card } from "./card.js";
+import { action, card, worded } from "./card.js";
 import { heading } from "./catalog.js";
 import { closerThan, h } from "./dom.js";
 import { facetBar, inWords } from "./facets.js";
@@ -27,11 +27,13 @@ export class AnswerColumn {
    * @param {import("./api.js").Relation} relation
    * @param {string[]} facets
    * @param {Actions} actions
+   * @param {string | null} category Of the item that the page is about.
    */
-  constructor(relation, facets, actions) {
+  constructor(relation, facets, actions, category) {
     this.relation = relation;
     this.facets = facets;
     this.actions = actions;
+    this.category = category;
     this.k = FIRST;
     /** @type {AbortController | null} */
     this.control = null;
@@ -72,7 +74,7 @@ export class AnswerColumn {
     this.control = control;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const answer = await send(body(asked, this.relation, this.facets, this.k), asked, file, control.signal);
+      const answer = await send(body(asked, this.relation, this.facets, this.k, this.category), asked, file, control.signal);
       if (this.control !== control) return null;
       this.#show(answer);
       return answer.hits;
@@ -149,8 +151,16 @@ export class AnswerColumn {
       this.actions.onListen && item.modality === "audio"
         ? action("play", `Listen to ${item.title}`, () => this.actions.onListen?.(hit))
         : null;
-    const more = action("plus", `More like ${item.title}`, () => this.actions.onPart(hit.id, false));
-    const less = action("minus", `Less like ${item.title}`, () => this.actions.onPart(hit.id, true));
+    const more = worded(
+      action("plus", `More like ${item.title}`, () => this.actions.onPart(hit.id, false)),
+      "More like this",
+      "More",
+    );
+    const less = worded(
+      action("minus", `Less like ${item.title}`, () => this.actions.onPart(hit.id, true)),
+      "Less like this",
+      "Less",
+    );
     for (const [act, button] of Object.entries({ listen, more, less })) button?.setAttribute("data-act", act);
     const score = h(
       "span",

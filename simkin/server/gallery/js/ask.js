@@ -34,7 +34,7 @@ export async function open(root, given) {
     onListen:
       modality === "audio" ? (hit) => (leads[0] ? dock.compare(leads[0], hit.item) : dock.play(hit.item)) : null,
   };
-  const columns = relations.map((relation) => new AnswerColumn(relation, kinds, actions));
+  const columns = relations.map((relation) => new AnswerColumn(relation, kinds, actions, leads[0]?.category ?? null));
   const side = h("aside", { class: "question", "aria-label": "The question" });
   const answers = h(
     "div",

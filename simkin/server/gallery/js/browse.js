@@ -2,7 +2,7 @@
 
 import { announce } from "./announce.js";
 import { get } from "./api.js";
-import { action, card, itemHref } from "./card.js";
+import { action, card, itemHref, worded } from "./card.js";
 import { info } from "./catalog.js";
 import { count, debounced, h } from "./dom.js";
 import { filterPanel, params, parse, where } from "./filters.js";
@@ -225,7 +225,7 @@ const draw = (item, width, later) =>
   card(item, width, {
     later,
     tabindex: -1,
-    actions: [action("plus", `Ask with ${item.title}`, () => tray.put(item), -1)],
+    actions: [worded(action("plus", `Ask with ${item.title}`, () => tray.put(item), -1), "Ask together", "Ask")],
   });
 
 /** @param {import("./api.js").Item} item @param {string} key */

@@ -61,6 +61,19 @@ export function card(item, width, { later = false, more = [], actions = [], last
   );
 }
 
+/**
+ * Have an icon say in words what it does: under the pointer and with the focus, and where there is no pointer, always.
+ * @param {HTMLButtonElement} button
+ * @param {string} words
+ * @param {string} short
+ */
+export function worded(button, words, short) {
+  button.dataset.words = words;
+  button.dataset.short = short;
+  button.removeAttribute("title"); // the browser would say it a second time
+  return button;
+}
+
 /** @param {Item} item @param {number} [tabindex] @returns {HTMLButtonElement} Puts it on the list, or takes it off. */
 export function heart(item, tabindex) {
   const button = h(

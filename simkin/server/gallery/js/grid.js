@@ -4,6 +4,8 @@ import { h } from "./dom.js";
 
 const GAP = 16;
 const TEXT = 58;
+/** What buttons below the picture take, where there is no pointer that could bring them up. */
+const BUTTONS = 42;
 const SPARE = 3;
 const TALLEST = 15_000_000;
 const SETTLED = 90;
@@ -100,7 +102,7 @@ export class Grid {
     const least = innerWidth < 600 ? 140 : 176;
     this.columns = Math.max(2, Math.floor((width + GAP) / (least + GAP)));
     this.cardWidth = Math.floor((width - GAP * (this.columns - 1)) / this.columns);
-    this.rowHeight = this.cardWidth + TEXT + GAP;
+    this.rowHeight = this.cardWidth + TEXT + GAP + (matchMedia("(hover: none)").matches ? BUTTONS : 0);
     this.element.style.setProperty("--columns", String(this.columns));
     this.element.style.setProperty("--gap", `${GAP}px`);
     this.element.setAttribute("aria-colcount", String(this.columns));

@@ -58,9 +58,12 @@ export function params(asked) {
  * @param {import("./api.js").Relation} relation
  * @param {string[]} facets Kinds of facets that the question's modality has.
  * @param {number} k
+ * @param {string | null} [category] Of the first item: what could replace it stays in it, whatever else is put in.
  */
-export function body(asked, relation, facets, k) {
+export function body(asked, relation, facets, k, category = null) {
   const weighed = weights(asked, relation, facets);
+  const kept = relation.rule === "same category" && asked.items.length > 1 ? category : null;
+  const looked = asked.category || kept;
   return {
     items: asked.items,
     negatives: asked.negatives,
@@ -68,7 +71,7 @@ export function body(asked, relation, facets, k) {
     k,
     where: asked.where,
     diversity: asked.diversity,
-    ...(asked.category && { category: asked.category }),
+    ...(looked && { category: looked }),
     ...(weighed && { weights: weighed }),
   };
 }

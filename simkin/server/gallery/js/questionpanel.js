@@ -217,6 +217,7 @@ function parts(asked) {
         { href: itemHref(part.id), title: part.id },
         picture({ id: part.id, modality: "image" }, 40, { alt: part.id }),
       ),
+      h("span", { class: "part-words" }, against ? "Less like this" : "More like this"),
       select,
       action("close", `Take ${part.id} out`, () => to(lacking(asked, part.id))),
     );
