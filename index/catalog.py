@@ -244,23 +244,25 @@ class Catalog(FolderReading):
         return {key: held[key] for key in keys if key in held}
 
     def _read_items(self, keys: Sequence[int]) -> dict[int, Item]:
+        known: dict[int, tuple[str, str]] = {}
         media: dict[int, list[Medium]] = {}
-        rows: list[tuple[int, str, str]] = []
         for some in chunks(keys):
-            files = self.connection.execute(
-                "SELECT m.item, s.location, s.kind, m.path, m.modality, "
+            rows = self.connection.execute(
+                "SELECT i.item, i.id, i.attributes, s.location, s.kind, m.path, m.modality, "
                 "iif(m.digest NOT NULL, hex(substr(m.digest, 1, 8)), m.size || '-' || m.mtime_ns) "
-                "FROM media m JOIN sources s USING (source) "
-                f"WHERE m.item IN ({marks(some)}) ORDER BY m.item, m.position",
+                "FROM items i LEFT JOIN media m ON m.item = i.item LEFT JOIN sources s ON s.source = m.source "
+                f"WHERE i.item IN ({marks(some)}) ORDER BY i.item, m.position",
                 some,
             )
-            for key, location, kind, path, modality, stamp in files:
-                place = os.path.join(base_of(location, kind), path)
-                media.setdefault(key, []).append(Medium(place, modality, stamp))
-            rows += self.connection.execute(
-                f"SELECT item, id, attributes FROM items WHERE item IN ({marks(some)})", some
-            )
-        return {key: Item(item_id, json.loads(known), tuple(media.get(key, ()))) for key, item_id, known in rows}
+            for key, item_id, attributes, location, kind, path, modality, stamp in rows:
+                known[key] = item_id, attributes
+                if path is not None:
+                    place = os.path.join(base_of(location, kind), path)
+                    media.setdefault(key, []).append(Medium(place, modality, stamp))
+        return {
+            key: Item(item_id, json.loads(attributes), tuple(media.get(key, ())))
+            for key, (item_id, attributes) in known.items()
+        }
 
     def categories_of(self, keys: Sequence[int]) -> list[str | None]:
         """Categories of items by database key, without repeats; ``None`` for those that have none."""

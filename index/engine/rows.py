@@ -234,6 +234,8 @@ class Space:
     def combine(self, vectors: Vectors, weights: NDArray[np.float32]) -> Vector:
         """One row for several: their weighted sum, each facet of unit length. float32, shape ``(dim,)``; all
         zero when they cancel each other out."""
+        if len(vectors) == 1 and weights[0] > 0:
+            return np.array(vectors[0])
         total = weights @ vectors
         for part in self.projection.parts:
             total[part.own] = unit_rows(total[None, part.own])[0]
