@@ -76,6 +76,7 @@ class Listings:
         self._told: tuple[object, int] | None = None
         self._directory = _Directory()
         self._found: OrderedDict[object, NDArray[np.int32]] = OrderedDict()
+        self._values: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
         self._contents: Contents | None = None
 
     def page(self, catalog: CatalogReader, listed: Listed, offset: int, limit: int) -> Page:
@@ -103,6 +104,25 @@ class Listings:
                 self._contents = _contents(catalog, self._directory)
             return self._contents
 
+    def counts(self, catalog: CatalogReader, listed: Listed, attribute: str, limit: int) -> list[tuple[str, int]]:
+        """Count the listed items by an attribute's value, the most numerous first, then in alphabetical order.
+
+        Args:
+            limit: Most values told. Items without the attribute are not counted.
+
+        Raises:
+            InputError, UnknownNameError: See ``page``.
+        """
+        with self._lock:
+            self._follow(catalog)
+            if attribute not in self._values:
+                self._values[attribute] = _values(catalog, self._directory, attribute)
+            names, codes = self._values[attribute]
+            listing = self._keep(listed, lambda: self._list(catalog, listed))
+            counted = np.bincount(codes[listing] + 1, minlength=len(names) + 1)[1:]
+            order = np.lexsort((np.arange(len(names)), -counted))[:limit]
+            return [(names[at], int(counted[at])) for at in order.tolist() if counted[at]]
+
     def _follow(self, catalog: CatalogReader) -> None:
         now = (catalog.identity, catalog.sequence)
         if now == self._told:
@@ -111,6 +131,7 @@ class Listings:
             self._directory = _Directory()
         self._directory.follow(catalog)
         self._found.clear()
+        self._values.clear()
         self._contents = None
         self._told = now
 
@@ -233,6 +254,22 @@ def _contents(catalog: CatalogReader, directory: _Directory) -> Contents:
         categories=catalog.category_counts(),
         attributes=sorted(set().union(*set(directory.names))),
     )
+
+
+def _values(catalog: CatalogReader, directory: _Directory, name: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Values of an attribute as texts, in order, and for each place which it has, -1 for none."""
+    keys = directory.keys.tolist()
+    if name == "category":
+        told: dict[int, str] = catalog.category_by_key(keys)
+    else:
+        if name not in catalog.attribute_names():
+            raise UnknownNameError.of("attribute", name, catalog.attribute_names())
+        known = ((key, attributes.get(name)) for key, attributes in catalog.attributes_of(keys).items())
+        told = {key: str(value) for key, value in known if value not in (None, "")}
+    names = sorted(set(told.values()))
+    place_of = {value: at for at, value in enumerate(names)}
+    codes = (place_of[told[key]] if key in told else -1 for key in keys)
+    return names, np.fromiter(codes, np.int64, len(keys))
 
 
 def _sorted_keys(catalog: CatalogReader, sort: str) -> NDArray[np.int64]:

@@ -23,13 +23,15 @@ CROPPED_FROM = 1024
 SMALLEST_CROP = 8
 
 _PAPER, _INK = (232, 234, 240), (92, 104, 140)
+_DARK_PAPER, _LIGHT_INK = (40, 42, 50), (148, 160, 198)
 
 
-def thumbnail(path: Path, modality: Modality, side: int) -> bytes:
+def thumbnail(path: Path, modality: Modality, side: int, *, dark: bool = False) -> bytes:
     """Draw one media file small.
 
     Args:
         side: Pixels of the longer side, at most; small pictures keep their size.
+        dark: Draw a sound's loudness for a dark page; pictures and covers are what they are.
 
     Returns:
         A JPEG. Sounds are square.
@@ -37,7 +39,7 @@ def thumbnail(path: Path, modality: Modality, side: int) -> bytes:
     Raises:
         MediaError: The file cannot be read or decoded.
     """
-    image = _picture(path, side) if modality == "image" else _sound(path, side)
+    image = _picture(path, side) if modality == "image" else _sound(path, side, dark)
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY)
     return content.getvalue()
@@ -74,7 +76,7 @@ def _picture(source: Path | bytes, side: int) -> Image:
     return image
 
 
-def _sound(path: Path, side: int) -> Image:
+def _sound(path: Path, side: int, dark: bool) -> Image:
     cover = cover_of(path)
     if cover is not None:
         try:
@@ -84,11 +86,12 @@ def _sound(path: Path, side: int) -> Image:
     from PIL import Image, ImageDraw
 
     levels = outline_of(path, BARS)
-    image = Image.new("RGB", (side, side), _PAPER)
+    image = Image.new("RGB", (side, side), _DARK_PAPER if dark else _PAPER)
     draw = ImageDraw.Draw(image)
+    ink = _LIGHT_INK if dark else _INK
     step = side / (BARS + 4)
     for at, level in enumerate(levels.tolist()):
         half = max(step / 2, 0.4 * side * level)
         left = (at + 2) * step
-        draw.rounded_rectangle((left, side / 2 - half, left + 0.6 * step, side / 2 + half), step * 0.3, fill=_INK)
+        draw.rounded_rectangle((left, side / 2 - half, left + 0.6 * step, side / 2 + half), step * 0.3, fill=ink)
     return image

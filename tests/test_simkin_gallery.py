@@ -189,6 +189,44 @@ def test_filters_combine_and_a_wrong_one_is_explained(visit: Visit) -> None:
         expect(subtitle).to_contain_text(f"· {item['attributes']['price']:.2f}")
 
 
+def test_sounds_are_chosen_by_who_plays_them_and_play_where_they_stand(visit: Visit) -> None:
+    """Values are counted among what is shown; a card's button plays and pauses; Browse comes back to the choice."""
+    page = visit.page
+    page.add_init_script(SLOWLY)
+    visit.open()
+    expect(page.get_by_role("group", name="Category")).to_be_visible()
+    expect(page.get_by_role("group", name="Artist")).to_be_hidden()
+    page.get_by_text("Sounds", exact=True).click()
+    artists = page.get_by_role("group", name="Artist")
+    expect(artists).to_be_visible()
+    expect(page.get_by_role("group", name="Category")).to_be_hidden()
+    songs = items(visit, modality="audio")
+    playing = songs[0]["attributes"]["artist"]
+    theirs = [song for song in songs if song["attributes"]["artist"] == playing]
+    line = artists.get_by_role("listitem").filter(has_text=playing)
+    expect(line.locator(".number")).to_have_text(str(len(theirs)))
+    line.get_by_role("checkbox").check()
+    shows(page, theirs)
+    page.get_by_role("searchbox").fill(theirs[0]["title"])
+    shows(page, theirs[:1])
+    expect(artists.get_by_role("listitem")).to_have_count(1)
+    button = page.locator('.grid [data-act="listen"]')
+    expect(button).to_have_accessible_name(f"Play {theirs[0]['title']}")
+    button.click()
+    expect(button).to_have_accessible_name("Pause")
+    button.click()
+    expect(button).to_have_accessible_name(f"Play {theirs[0]['title']}")
+    page.get_by_role("link", name="Map").click()
+    expect(page.get_by_role("heading", name="Map")).to_be_visible()
+    page.get_by_role("link", name="Browse").click()
+    shows(page, theirs[:1])
+    wave = page.locator(".grid img.loaded")
+    page.get_by_role("button", name="Dark colours").click()
+    expect(wave).to_have_attribute("src", re.compile("dark=1"))
+    page.get_by_role("button", name="Light colours").click()
+    expect(wave).not_to_have_attribute("src", re.compile("dark=1"))
+
+
 def test_opening_an_item_sets_its_relations_side_by_side(visit: Visit) -> None:
     """Substitutes stay in the category, style leaves it; going back finds the grid as it was."""
     page = visit.open("#/?text=mug&category=mug")
@@ -667,8 +705,16 @@ def test_a_phone_shows_all_of_it_without_sideways_scrolling(visit: Visit) -> Non
     expect(page.get_by_label("Price to")).to_be_hidden()
     page.get_by_text("Filters", exact=True).tap()
     expect(page.get_by_label("Price to")).to_be_visible()
+    page.get_by_role("checkbox", name="mug").check()
+    mugs = len(items(visit, category="mug"))
+    page.get_by_role("button", name=f"Show {mugs} items").tap()
+    expect(page.get_by_label("Price to")).to_be_hidden()
+    below = """card => card.querySelector(".card-actions").getBoundingClientRect().top
+      >= card.querySelector(".card-picture").getBoundingClientRect().bottom"""
+    assert page.locator(".grid .card").first.evaluate(below)
     page.locator(".grid .card a").first.tap()
     answers(page, "substitute")
+    assert page.locator(".hits .card").first.evaluate(below)
     assert page.evaluate(fits)
     tops = page.locator(".answer:not([hidden])").evaluate_all(
         "all => all.map((one) => one.getBoundingClientRect().top)"

@@ -73,6 +73,22 @@ def test_items_come_page_by_page(api):
     assert api.get("/api/items", params={"where": "category=hats", "text": "7"}).json()["total"] == 1
 
 
+def test_values_are_counted_among_what_is_shown(api):
+    """Of one kind, of a search, of a filter; the most numerous first."""
+
+    def counted(**asked: str) -> list[tuple[str, int]]:
+        answer = api.get("/api/counts", params=asked).json()
+        return [(value["name"], value["count"]) for value in answer["values"]]
+
+    assert counted() == [("hats", 7), ("shoes", 7), ("songs", 4)]
+    assert counted(modality="audio") == [("songs", 4)]
+    assert counted(text="1") == [("hats", 2), ("shoes", 2), ("songs", 1)]
+    assert counted(where="category=hats", limit="1") == [("hats", 7)]
+    assert counted(attribute="duration", modality="image") == []
+    assert sum(count for _, count in counted(attribute="duration")) == 4
+    assert "unknown attribute 'size'" in error_of(api.get("/api/counts", params={"attribute": "size"}), 404)
+
+
 def test_odd_ids_are_found_and_stay_text(api):
     """Slashes, quotes, markup and letters of all kinds."""
     item = api.get("/api/item", params={"id": ODD}).json()

@@ -83,6 +83,27 @@ async def items(
     return json_text(await here.questions.ask(find))
 
 
+@router.get("/api/counts", summary="How many items have each value of an attribute")
+async def counts(
+    request: Request,
+    attribute: str = "category",
+    where: Annotated[str, Query(description="A filter, such as: category=Shoes and price<50")] = "",
+    text: Annotated[str, Query(description="Words that stand in the id or in any attribute.")] = "",
+    modality: Literal["image", "audio", ""] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Response:
+    """Of those that pass the filter and hold the text; the most numerous values first."""
+    here = service(request)
+    listed = Listed(where, text, modality or None)
+
+    def find(live: LiveCatalog) -> bytes:
+        found = here.listings.counts(live.catalog, listed, attribute, limit)
+        values = [{"name": name, "count": count} for name, count in found]
+        return json_bytes({"attribute": attribute, "values": values})
+
+    return json_text(await here.questions.ask(find))
+
+
 @router.get("/api/item", summary="One item", response_model=ItemShape)
 async def item(request: Request, id: str) -> Response:
     """What is known of it."""

@@ -72,6 +72,7 @@ async def thumbnail(
     id: str,
     position: Annotated[int, Query(ge=0)] = 0,
     size: Side = Side.MIDDLE,
+    dark: Annotated[bool, Query(description="Draw a sound's loudness for a dark page.")] = False,
     v: Annotated[str, Query(description="The medium's version: lets the client keep the picture for good.")] = "",
 ) -> Response:
     """A JPEG of at most so many pixels a side; of sounds the cover, or a drawing of their loudness.
@@ -84,14 +85,14 @@ async def thumbnail(
     def find(live: LiveCatalog) -> tuple[str, bytes | None]:
         medium = medium_at(live, id, position)
         status = _status(medium)
-        stamp = f"{DRAWN} {medium.path} {status.st_mtime_ns} {status.st_size} {int(size)}"
+        stamp = f"{DRAWN} {medium.path} {status.st_mtime_ns} {status.st_size} {int(size)} {dark}"
         tag = '"' + hashlib.blake2b(os.fsencode(stamp), digest_size=12).hexdigest() + '"'
         if tag in asked:
             return tag, None
         content = here.thumbnails.get(tag)
         if content is None:
             try:
-                content = draw(medium.path, medium.modality, int(size))
+                content = draw(medium.path, medium.modality, int(size), dark=dark)
             except MediaError as error:
                 raise Refusal(404, "MediaError", f"no picture can be made of {id!r}: {error.reason}") from None
             here.thumbnails.put(tag, content)

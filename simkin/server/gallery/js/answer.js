@@ -3,6 +3,7 @@
 import { isAborted, post } from "./api.js";
 import { action, card, worded } from "./card.js";
 import { heading } from "./catalog.js";
+import { playButton } from "./dock.js";
 import { closerThan, h } from "./dom.js";
 import { facetBar, inWords } from "./facets.js";
 import { body, params } from "./question.js";
@@ -149,7 +150,7 @@ export class AnswerColumn {
         : null;
     const listen =
       this.actions.onListen && item.modality === "audio"
-        ? action("play", `Listen to ${item.title}`, () => this.actions.onListen?.(hit))
+        ? playButton(item, `Listen to ${item.title}`, () => this.actions.onListen?.(hit))
         : null;
     const more = worded(
       action("plus", `More like ${item.title}`, () => this.actions.onPart(hit.id, false)),

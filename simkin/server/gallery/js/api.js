@@ -1,5 +1,7 @@
 /** Requests to the server this page came from. */
 
+import { isDark } from "./shade.js";
+
 /**
  * @typedef {{id: string, modality: "image" | "audio", title: string, category: string | null,
  *   attributes: Record<string, string | number | boolean | null>,
@@ -88,15 +90,16 @@ export const itemsOf = (ids, known, signal) =>
   Promise.all(ids.map((id) => (Object.hasOwn(known, id) ? known[id] : get("api/item", { id }, signal))));
 
 /**
- * @param {{id: string, media?: Item["media"]}} item With its media, the browser keeps the picture until it changes.
+ * @param {{id: string, modality?: string, media?: Item["media"]}} item With its media, the browser keeps the picture until it changes.
  * @param {number} width Pixels on the page.
  * @param {number} [position] Which of its files.
  * @returns {string} Address of the thumbnail that is sharp enough on this screen.
  */
-export function thumbnail({ id, media = [] }, width, position = 0) {
+export function thumbnail({ id, modality, media = [] }, width, position = 0) {
   const wanted = width * Math.min(devicePixelRatio || 1, 2) * 0.85;
   const size = [160, 320].find((each) => each >= wanted) ?? 640;
-  return address("api/thumbnail", { id, position: position || "", size, v: media[position]?.version });
+  const dark = modality === "audio" && isDark() ? 1 : ""; // its wave is drawn for the page
+  return address("api/thumbnail", { id, position: position || "", size, dark, v: media[position]?.version });
 }
 
 /** @param {string} id @returns {string} Address of the item's own file. */

@@ -4,6 +4,7 @@ import { announce } from "./announce.js";
 import { get } from "./api.js";
 import { action, card, itemHref, worded } from "./card.js";
 import { info } from "./catalog.js";
+import { playButton } from "./dock.js";
 import { count, debounced, h } from "./dom.js";
 import { filterPanel, params, parse, where } from "./filters.js";
 import { Grid } from "./grid.js";
@@ -74,9 +75,13 @@ export function open(root, given) {
         lead.hidden = true;
         lookAgain();
       }
-      panel = filterPanel(known, () => filters, change);
+      panel = filterPanel(known, () => filters, change, () => {
+        side.open = false;
+        tools.scrollIntoView({ block: "start" });
+      });
       side.append(panel.element);
       panel.paint();
+      if (pages.total !== null) panel.tell(pages.total);
       sort.replaceChildren(...sortings(known.attributes).map(([value, label]) => h("option", { value }, label)));
       sort.value = filters.sort;
       sort.hidden = pages.total === 0;
@@ -123,6 +128,7 @@ export function open(root, given) {
     sort.hidden = !pages.total;
     const things = pages.total === 1 ? "item" : "items";
     total.textContent = `${count(pages.total)} ${things}`;
+    panel?.tell(pages.total);
     if (grid.reachable < pages.total) total.textContent += `, the first ${count(grid.reachable)} shown`;
     announce(`${count(pages.total)} ${things}`);
     if (!pages.total) nothing();
@@ -179,8 +185,11 @@ export function open(root, given) {
     };
     const shown = [];
     if (filters.text) shown.push(chip(`“${filters.text}”`, { text: "" }));
-    for (const name of filters.categories) {
-      shown.push(chip(name, { categories: filters.categories.filter((each) => each !== name) }));
+    for (const [attribute, values] of Object.entries(filters.chosen)) {
+      for (const value of values) {
+        const others = values.filter((each) => each !== value);
+        shown.push(chip(value, { chosen: { ...filters.chosen, [attribute]: others } }));
+      }
     }
     if (filters.low) shown.push(chip(`from ${filters.low}`, { low: "" }));
     if (filters.high) shown.push(chip(`to ${filters.high}`, { high: "" }));
@@ -226,7 +235,15 @@ const draw = (item, width, later) =>
     later,
     tabindex: -1,
     actions: [worded(action("plus", `Ask with ${item.title}`, () => tray.put(item), -1), "Ask together", "Ask")],
+    last: item.modality === "audio" ? listen(item) : null,
   });
+
+/** @param {import("./api.js").Item} item */
+function listen(item) {
+  const button = playButton(item, `Play ${item.title}`, undefined, -1);
+  button.dataset.act = "listen";
+  return button;
+}
 
 /** @param {import("./api.js").Item} item @param {string} key */
 function onKey(item, key) {

@@ -7,6 +7,7 @@ import { changes, holds, toggle } from "./liststore.js";
 import { params, question } from "./question.js";
 import { href } from "./router.js";
 import { announce } from "./announce.js";
+import { isDark, shade } from "./shade.js";
 
 /** @typedef {import("./api.js").Item} Item */
 
@@ -31,10 +32,22 @@ export function picture(item, width, { later = false, alt = "" } = {}) {
   const image = h("img", { alt, width, height: width, decoding: "async", draggable: "false" });
   image.addEventListener("error", () => image.replaceWith(missing(item)));
   image.addEventListener("load", () => image.classList.add("loaded"));
+  image.dataset.drawn = item.modality;
   if (later) image.dataset.src = source;
   else image.src = source;
   return image;
 }
+
+shade.addEventListener("change", () => {
+  for (const image of document.querySelectorAll('img[data-drawn="audio"]')) {
+    const { dataset } = /** @type {HTMLElement} */ (image);
+    const source = new URL(dataset.src ?? image.getAttribute("src") ?? "", document.baseURI);
+    source.searchParams.delete("dark");
+    if (isDark()) source.searchParams.set("dark", "1");
+    if (dataset.src) dataset.src = source.href;
+    else image.setAttribute("src", source.href);
+  }
+});
 
 /** @param {Pick<Item, "modality">} item */
 const missing = (item) => h("span", { class: "no-picture" }, icon(item.modality === "audio" ? "note" : "image"));

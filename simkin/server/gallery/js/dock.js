@@ -23,6 +23,35 @@ export function play(item) {
   pair.play();
 }
 
+/** @param {string} id @returns {boolean} Whether that song is heard now. */
+const heard = (id) => !pair.paused && (pair.paired && pair.fade >= 0.5 ? loaded.b : loaded.a)?.id === id;
+
+/**
+ * A button that plays a song, and pauses it while it is heard.
+ * @param {Item} item
+ * @param {string} label
+ * @param {() => void} [start] Else it plays alone.
+ * @param {number} [tabindex]
+ */
+export function playButton(item, label, start = () => play(item), tabindex) {
+  const button = action("play", label, () => (heard(item.id) ? pair.toggle() : start()), tabindex);
+  button.dataset.plays = item.id;
+  button.dataset.label = label;
+  paintButton(button);
+  return button;
+}
+
+/** @param {HTMLElement} button */
+function paintButton(button) {
+  const sign = heard(button.dataset.plays ?? "") ? "pause" : "play";
+  if (button.dataset.sign === sign) return;
+  button.dataset.sign = sign;
+  button.replaceChildren(icon(sign));
+  const label = sign === "pause" ? "Pause" : (button.dataset.label ?? "Play");
+  button.setAttribute("aria-label", label);
+  button.title = label;
+}
+
 /** Play a file of the person's own. @param {File} file */
 export function playFile(file) {
   if (loaded.file) URL.revokeObjectURL(loaded.file);
@@ -62,6 +91,7 @@ export function close() {
   dock.replaceChildren();
   painters = [];
   loaded = { a: null, b: null, file: "" };
+  paint();
 }
 
 /** @param {Item | null} a @param {Item | null} b @param {string} from @param {string} to @param {string} name */
@@ -182,6 +212,7 @@ function offer(moments) {
 
 function paint() {
   for (const painter of painters) painter();
+  for (const button of document.querySelectorAll("[data-plays]")) paintButton(/** @type {HTMLElement} */ (button));
 }
 
 document.addEventListener("keydown", (event) => {

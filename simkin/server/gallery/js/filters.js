@@ -1,13 +1,20 @@
-/** The filters beside the grid: kind, categories with counts, price, and any attribute by the filter grammar. */
+/** The filters beside the grid: kind, values with counts, price, and any attribute by the filter grammar. */
 
+import { choiceList } from "./choices.js";
 import { count, debounced, h } from "./dom.js";
 
 /**
- * @typedef {{text: string, modality: string, categories: string[], low: string, high: string, where: string,
- *   sort: string}} Filters
+ * @typedef {{text: string, modality: string, chosen: Record<string, string[]>, low: string, high: string,
+ *   where: string, sort: string}} Filters `chosen`: values by attribute, of which one must be an item's.
  */
 
-const SHOWN = 14;
+/** Attributes whose values are offered to choose among, and which of them only sounds have. */
+const CHOICES = [
+  { name: "category", label: "Category", sounds: false },
+  { name: "artist", label: "Artist", sounds: true },
+  { name: "genre", label: "Genre", sounds: true },
+  { name: "style", label: "Style", sounds: true },
+];
 
 /** @param {URLSearchParams} params @returns {Filters} */
 export function parse(params) {
@@ -15,7 +22,7 @@ export function parse(params) {
   return {
     text: text("text"),
     modality: text("modality"),
-    categories: params.getAll("category"),
+    chosen: Object.fromEntries(CHOICES.map(({ name }) => [name, params.getAll(name)])),
     low: text("low"),
     high: text("high"),
     where: text("where"),
@@ -29,9 +36,12 @@ export function params(filters) {
   for (const name of ["text", "modality", "low", "high", "where", "sort"]) {
     if (filters[name]) written.set(name, filters[name]);
   }
-  for (const category of filters.categories) written.append("category", category);
+  for (const [name, values] of Object.entries(filters.chosen)) for (const value of values) written.append(name, value);
   return written;
 }
+
+/** @returns {Filters["chosen"]} */
+const none = () => Object.fromEntries(CHOICES.map(({ name }) => [name, []]));
 
 /** @param {string} value @returns {string} Written so that the filter grammar reads it back. */
 export const quoted = (value) => `'${value.replaceAll("'", "''")}'`;
@@ -39,10 +49,16 @@ export const quoted = (value) => `'${value.replaceAll("'", "''")}'`;
 /** @param {string} name @returns {string} An attribute's name, in back quotes where it needs them. */
 export const named = (name) => (/^[\p{L}_][\p{L}\p{N}_-]*$/u.test(name) ? name : `\`${name}\``);
 
-/** @param {Filters} filters @returns {string} All of them in the filter grammar. */
-export function where(filters) {
+/**
+ * @param {Filters} filters
+ * @param {string} [except] An attribute whose chosen values are left out, to count the others beside them.
+ * @returns {string} All of them in the filter grammar.
+ */
+export function where(filters, except = "") {
   const parts = [];
-  if (filters.categories.length) parts.push(`category in (${filters.categories.map(quoted).join(", ")})`);
+  for (const [name, values] of Object.entries(filters.chosen)) {
+    if (values.length && name !== except) parts.push(`${name} in (${values.map(quoted).join(", ")})`);
+  }
   if (filters.low) parts.push(`price>=${filters.low}`);
   if (filters.high) parts.push(`price<=${filters.high}`);
   if (filters.where.trim()) parts.push(parts.length ? `(${filters.where})` : filters.where);
@@ -53,12 +69,16 @@ export function where(filters) {
  * @param {import("./catalog.js").Info} info
  * @param {() => Filters} now
  * @param {(change: Partial<Filters>) => void} onChange
- * @returns {{element: HTMLElement, paint: () => void, complain: (message: string) => void}}
+ * @param {() => void} onDone Folds the filters away, where they stand before the grid.
+ * @returns {{element: HTMLElement, paint: () => void, complain: (message: string) => void,
+ *   tell: (total: number) => void}}
  */
-export function filterPanel(info, now, onChange) {
+export function filterPanel(info, now, onChange, onDone) {
   const problem = h("p", { class: "problem", id: "where-problem", role: "alert" });
   const kinds = kindChoice(info, onChange);
-  const categories = categoryList(info, now, onChange);
+  const offered = CHOICES.filter(({ name }) => name === "category" || info.attributes.includes(name));
+  const lists = offered.map((choice) => ({ ...choice, ...choiceList(choice.name, choice.label, now, onChange) }));
+  const songsOnly = !info.modalities.image;
   const soon = debounced(250, onChange);
   /** @param {"low" | "high"} name @param {string} label */
   const bound = (name, label) =>
@@ -90,11 +110,12 @@ export function filterPanel(info, now, onChange) {
     "aria-describedby": "where-problem",
     oninput: (event) => soon({ where: event.target.value }),
   });
+  const done = h("button", { type: "button", class: "button primary filters-done", onclick: onDone }, "Show the items");
   const element = h(
     "div",
     { class: "filters" },
     kinds,
-    categories.element,
+    ...lists.map(({ element }) => element),
     prices,
     h(
       "fieldset",
@@ -104,6 +125,7 @@ export function filterPanel(info, now, onChange) {
       problem,
       h("p", { class: "hint" }, "and · or · not · in (…) · ~ contains"),
     ),
+    done,
   );
   const paint = () => {
     const filters = now();
@@ -113,9 +135,16 @@ export function filterPanel(info, now, onChange) {
       const value = filters[field.name || "where"];
       if (document.activeElement !== field && field.value !== value) field.value = value;
     }
-    categories.paint();
+    const sounds = songsOnly || filters.modality === "audio";
+    for (const { name, sounds: theirs, follow } of lists) follow(!theirs || sounds || filters.chosen[name].length > 0);
+    if (prices) prices.hidden = sounds && !filters.low && !filters.high;
   };
-  return { element, paint, complain: (message) => (problem.textContent = message) };
+  return {
+    element,
+    paint,
+    complain: (message) => (problem.textContent = message),
+    tell: (total) => (done.textContent = `Show ${count(total)} item${total === 1 ? "" : "s"}`),
+  };
 }
 
 /** @param {import("./catalog.js").Info} info @returns {string} */
@@ -131,53 +160,9 @@ function kindChoice(info, onChange) {
     h(
       "label",
       {},
-      h("input", { type: "radio", name: "modality", value, onchange: () => onChange({ modality: value }) }),
+      h("input", { type: "radio", name: "modality", value, onchange: () => onChange({ modality: value, chosen: none() }) }),
       h("span", {}, label),
     );
   const choices = [choice("", "All"), choice("image", "Pictures"), choice("audio", "Sounds")];
   return h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "Kind"), ...choices);
-}
-
-/** @param {import("./catalog.js").Info} info @param {() => Filters} now @param {(change: Partial<Filters>) => void} onChange */
-function categoryList(info, now, onChange) {
-  const legend = h("legend", {}, "Category");
-  const list = h("ul", { class: "categories" });
-  const more = h("button", { type: "button", class: "link" });
-  const element = h("fieldset", { hidden: !info.categories.length }, legend, list, more);
-  let whole = false;
-  more.addEventListener("click", () => {
-    whole = !whole;
-    paint();
-  });
-  const paint = () => {
-    const chosen = now().categories;
-    const shown = info.categories.filter(({ name }, place) => whole || place < SHOWN || chosen.includes(name));
-    const line = ({ name, count: items }) =>
-      h(
-        "li",
-        {},
-        h(
-          "label",
-          {},
-          h("input", { type: "checkbox", checked: chosen.includes(name), onchange: () => flip(name) }),
-          h("span", { class: "name", title: name }, name),
-          h("span", { class: "number" }, count(items)),
-        ),
-      );
-    const focused = list.contains(document.activeElement) && document.activeElement?.closest("li")?.textContent;
-    list.replaceChildren(...shown.map(line));
-    if (focused)
-      [...list.children]
-        .find((entry) => entry.textContent === focused)
-        ?.querySelector("input")
-        ?.focus();
-    more.hidden = info.categories.length <= SHOWN;
-    more.textContent = whole ? "Fewer" : `All ${info.categories.length}`;
-  };
-  /** @param {string} name */
-  const flip = (name) => {
-    const chosen = now().categories;
-    onChange({ categories: chosen.includes(name) ? chosen.filter((each) => each !== name) : [...chosen, name] });
-  };
-  return { element, paint };
 }

@@ -5,7 +5,7 @@ import { info } from "./catalog.js";
 import { all, changes } from "./liststore.js";
 import { h } from "./dom.js";
 import { listenForFiles } from "./drop.js";
-import { current } from "./router.js";
+import { current, lastGrid } from "./router.js";
 import { failed } from "./states.js";
 import { listenForKeys } from "./shortcuts.js";
 import { themeButton } from "./themebutton.js";
@@ -43,6 +43,8 @@ const places = new Map();
 async function show() {
   const mine = ++turn;
   const { name, params } = current();
+  const browsing = document.querySelector('[data-view="browse"]');
+  browsing?.setAttribute("href", name === "browse" ? "#/" : lastGrid()); // among the items it shows all of them again
   const kept = shown?.name === name && shown.view.update?.(params);
   if (!kept) {
     const first = !shown;

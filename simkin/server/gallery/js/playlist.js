@@ -2,7 +2,7 @@
 
 import { toast } from "./announce.js";
 import { get, isAborted, itemsOf, post } from "./api.js";
-import { action, itemHref, picture, subtitle } from "./card.js";
+import { itemHref, picture, subtitle } from "./card.js";
 import { clock, debounced, h } from "./dom.js";
 import * as dock from "./dock.js";
 import { exportButtons } from "./exports.js";
@@ -148,7 +148,7 @@ export async function open(root, params) {
           h("span", {}, h("b", {}, track.title), h("span", { class: "muted" }, subtitle(track))),
         ),
         h("span", { class: "time" }, track.seconds ? clock(track.seconds) : ""),
-        action("play", `Play ${track.title}`, () =>
+        dock.playButton(track, `Play ${track.title}`, () =>
           place ? dock.compare(tracks[place - 1], track) : dock.play(track),
         ),
       );

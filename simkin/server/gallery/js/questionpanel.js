@@ -49,7 +49,7 @@ export function questionPanel(given) {
         h("div", { class: "row" }, ...(item ? itemActions(item) : [])),
       ),
     ),
-    parts(asked),
+    parts(asked, modality),
     adjust,
   ].filter((element) => element !== null);
 }
@@ -175,7 +175,10 @@ async function cutItem(item, known) {
 
 /** @param {Given} given */
 function subjectSound({ item, file }) {
-  const play = () => (file ? dock.playFile(file) : dock.play(item));
+  const button = item
+    ? dock.playButton(item, "Play")
+    : h("button", { type: "button", "aria-label": "Play", onclick: () => file && dock.playFile(file) }, icon("play"));
+  button.className = "play-big";
   const cover = item ? picture(item, 320, { alt: "" }) : h("span", { class: "no-picture" }, icon("note"));
   return h(
     "div",
@@ -184,13 +187,17 @@ function subjectSound({ item, file }) {
       "div",
       { class: "subject-frame" },
       cover,
-      h("button", { type: "button", class: "play-big", "aria-label": "Play", onclick: play }, icon("play")),
+      button,
     ),
   );
 }
 
-/** @param {Question} asked @returns {HTMLElement | null} The further items, for and against, with their weights. */
-function parts(asked) {
+/**
+ * @param {Question} asked
+ * @param {string} modality
+ * @returns {HTMLElement | null} The further items, for and against, with their weights.
+ */
+function parts(asked, modality) {
   const further = asked.file ? asked.items : asked.items.slice(1);
   if (!further.length && !asked.negatives.length) return null;
   const to = (changed) => go("ask", params(changed));
@@ -215,7 +222,7 @@ function parts(asked) {
       h(
         "a",
         { href: itemHref(part.id), title: part.id },
-        picture({ id: part.id, modality: "image" }, 40, { alt: part.id }),
+        picture({ id: part.id, modality }, 40, { alt: part.id }),
       ),
       h("span", { class: "part-words" }, against ? "Less like this" : "More like this"),
       select,

@@ -35,6 +35,9 @@ window.addEventListener("hashchange", ({ oldURL }) => {
   if (/^#?\/?(\?|$)/.test(left)) grid = left || "#/";
 });
 
+/** @returns {string} Address of the grid as it was left. */
+export const lastGrid = () => grid;
+
 /** Go back to the grid, as it was left. */
 export function leave() {
   location.hash = grid;

@@ -90,7 +90,7 @@ export async function open(root, params) {
       a.modality === "audio" ? songs(a, b) : null,
       h("ul", { class: "reasons" }, ...(why.words ?? []).map((word) => h("li", {}, word))),
       ...(why.notes ?? []).map((note) => h("p", { class: "muted" }, note)),
-      why.dimensions?.length ? dimensions(why.dimensions) : null,
+      why.dimensions?.length ? dimensions(why.dimensions, a.modality) : null,
       a.modality === "audio" ? everyMoment(pair) : null,
     ),
   );
@@ -126,15 +126,15 @@ function everyMoment(pair) {
   );
 }
 
-/** @param {NonNullable<Explanation["dimensions"]>} moved What a learned relation found alike, by items at its ends. */
-function dimensions(moved) {
+/** @param {NonNullable<Explanation["dimensions"]>} moved What a learned relation found alike, by items at its ends. @param {"image" | "audio"} modality */
+function dimensions(moved, modality) {
   const ends = (ids) =>
     h(
       "span",
       { class: "ends" },
       ...ids
         .slice(0, 3)
-        .map((id) => h("a", { href: itemHref(id), title: id }, picture({ id, modality: "image" }, 64, { alt: id }))),
+        .map((id) => h("a", { href: itemHref(id), title: id }, picture({ id, modality }, 64, { alt: id }))),
     );
   return h(
     "section",
