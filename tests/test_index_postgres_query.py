@@ -160,7 +160,7 @@ def test_a_filter_means_the_same_in_both_databases(both: tuple[Any, Any], where:
 HOSTILE = ["'; DROP TABLE items; --", '" OR 1=1', "%s", "%(x)s", "{}", "\\", "x' OR 'a'='a", "$1", "::int", "日本 ÅÄÖ"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))  # "::" in an id would part it from its module
 def test_what_users_type_never_becomes_sql(both: tuple[Any, Any], text: str) -> None:
     _, database = both
     quoted = text.replace("'", "''")
