@@ -111,7 +111,8 @@ class Session:
     def _rows(self, statement: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = self.connection
         with told(self.address), connection.cursor(binary=True) as cursor:
-            return cursor.execute(statement, parameters).fetchall()
+            rows: list[tuple[Any, ...]] = cursor.execute(statement, parameters).fetchall()
+        return rows
 
     def _adopt(self, connection: psycopg.Connection[Any]) -> None:
         with told(self.address):
