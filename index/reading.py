@@ -28,6 +28,17 @@ class HeldEncoder(NamedTuple):
     card: EncoderCard
 
 
+def columns_of(encoders: Iterable[HeldEncoder]) -> tuple[dict[int, slice], int]:
+    """Where each encoder's numbers stand when their vectors lie side by side, by its database key; and how many these
+    are together."""
+    places: dict[int, slice] = {}
+    width = 0
+    for encoder, card in encoders:
+        places[encoder] = slice(width, width + card.dim)
+        width += card.dim
+    return places, width
+
+
 class CatalogReader(Protocol):
     """A catalog opened for questions. Keys are whole numbers that name items for good."""
 

@@ -51,6 +51,7 @@ from index.engine.spaces import FIT_ITEMS
 from index.engine.surroundings import find_surroundings
 from index.errors import NotBuiltError, StaleIndexError
 from index.learned import head_of, links_of, rows_of_items
+from index.reading import columns_of
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vectors
 
@@ -160,12 +161,8 @@ def raw_vectors(catalog: Catalog, keys: Sequence[int], encoders: Iterable[HeldEn
     Returns:
         float32, shape ``(n, raw_dim)``: the encoders' vectors side by side, zero where an item has none.
     """
-    places = {}
-    start = 0
-    for encoder, card in encoders:
-        places[encoder] = slice(start, start + card.dim)
-        start += card.dim
-    raw = np.zeros((len(keys), start), np.float32)
+    places, width = columns_of(encoders)
+    raw = np.zeros((len(keys), width), np.float32)
     row_of = {key: row for row, key in enumerate(keys)}
     for some in chunks(list(keys)):
         found = catalog.connection.execute(

@@ -26,7 +26,7 @@ from index.postgres.overview import overview
 from index.postgres.schema import check_format
 from index.postgres.session import Session, storable, told
 from index.postgres.spaces import open_generation
-from index.reading import HeldEncoder
+from index.reading import HeldEncoder, columns_of
 from index.relations import RELATIONS, Relation
 from index.types import Attribute, EncoderCard, Modality, Vectors
 
@@ -356,12 +356,8 @@ class PostgresCatalog(PostgresListing):
         Returns:
             float32, shape ``(n, raw_dim)``: the encoders' vectors side by side, zero where an item has none.
         """
-        places: dict[int, slice] = {}
-        start = 0
-        for encoder, card in encoders:
-            places[encoder] = slice(start, start + card.dim)
-            start += card.dim
-        raw = np.zeros((len(keys), start), np.float32)
+        places, width = columns_of(encoders)
+        raw = np.zeros((len(keys), width), np.float32)
         row_of = {key: row for row, key in enumerate(keys)}
         for item, encoder, vector in self.session.rows(
             "SELECT item, encoder, vector FROM vectors WHERE item = ANY(%s) AND encoder = ANY(%s) "
