@@ -150,6 +150,7 @@ def test_new_generations_are_taken_up_without_a_failed_request(made, serve):
     for thread in threads:
         thread.start()
     try:
+        _until(lambda: bool(failures) or 1 in generations)
         for number in range(5):
             vectors, _ = made.points(20, seed=50 + number)
             made.add([f"new-{number}-{row}" for row in range(20)], vectors, ["kind-00"] * 20)
