@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -117,6 +119,31 @@ def test_several_workers_count_together_and_are_replaced(made, start):
     left = _children(server.process.pid)
     assert server.end()[0] == 0
     assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.slow
+def test_workers_share_connections_that_come_together(made, start):
+    """Sixteen clients, as of a load balancer: no process sits idle."""
+    server = start("--catalog", made.folder, "--workers", 2)
+    _until(lambda: len(_children(server.process.pid)) == 2)
+    children = _children(server.process.pid)
+
+    def taken() -> list[int]:
+        before = [_sockets(child) for child in children]
+        clients = [http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=60) for _ in range(16)]
+        for client in clients:
+            client.connect()
+        for client in clients:
+            client.request("GET", "/api/relations")
+            assert client.getresponse().read()
+        after = [_sockets(child) for child in children]
+        for client in clients:
+            client.close()
+        time.sleep(0.5)  # until they are gone there, too
+        return [now - then for now, then in zip(after, before, strict=True)]
+
+    _until(lambda: min(taken()) > 0)  # both have started
+    _until(lambda: sum(min(taken()) for _ in range(6)) >= 36)  # of 48; where each takes all that wait, less than 20
 
 
 @pytest.mark.slow
@@ -278,6 +305,11 @@ def _received(connection: socket.socket) -> bytes:
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(word) for word in listed.stdout.split()]
+
+
+def _sockets(pid: int) -> int:
+    links = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir())
+    return sum(str(link).startswith("socket:") for link in links)
 
 
 def _until(true) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
@@ -12,9 +13,10 @@ from types import FrameType
 
 import uvicorn
 
+from simkin.server.accepting import accept
 from simkin.server.app import create_app
 from simkin.server.protocol import PromptHttp
-from simkin.server.run import BACKLOG, settings_from
+from simkin.server.run import settings_from
 
 GRACE_SECONDS = 1
 """How long answers under way may take once the server is told to end, in whole seconds as uvicorn has it."""
@@ -32,7 +34,28 @@ FILES = 65_536
 
 
 class _Server(uvicorn.Server):
-    """Ends in time even where a client or a decoder does not let go."""
+    """Shares its socket fairly, and ends in time even where a client or a decoder does not let go."""
+
+    def __init__(self, config: uvicorn.Config, *, shared: bool) -> None:
+        super().__init__(config)
+        self._shared = shared
+        self._accepting: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+
+        def protocol() -> asyncio.Protocol:
+            return PromptHttp(self.config, self.server_state, self.lifespan.state)
+
+        for listener in sockets or ():
+            listener.setblocking(False)
+            taking = accept(listener, protocol, self.server_state.connections, shared=self._shared)
+            self._accepting.append(asyncio.create_task(taking))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for task in self._accepting:
+            task.cancel()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
@@ -55,7 +78,6 @@ def work(number: int) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=BACKLOG,
         ws="none",
         http=PromptHttp,
     )
@@ -65,7 +87,7 @@ def work(number: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow_parent, daemon=True).start()
-    _Server(config).run(sockets=[socket.socket(fileno=number)])
+    _Server(config, shared=settings.workers > 1).run(sockets=[socket.socket(fileno=number)])
     os._exit(0)  # threads may be at something still
 
 
