@@ -97,10 +97,11 @@ def _confirmed(
     units = units_of(places).astype(np.float32)
     inside = np.ix_(places, places)
     same = suspects[inside]
-    lengths = np.sqrt(np.add.reduceat(units * units, [part.raw.start for part in projection.parts], axis=1))
-    lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
-    for part, own in zip(projection.parts, lengths.T, strict=True):
-        facet = units[:, part.raw] / own[:, None]
-        same &= facet @ facet.T >= part.facet.same
+    for part in projection.parts:
+        facet = units[:, part.raw]
+        products = facet @ facet.T
+        lengths = np.sqrt(products.diagonal())
+        lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
+        same &= products >= np.float32(part.facet.same) * np.outer(lengths, lengths)
     confirmed[inside] = same
     return confirmed
