@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from index.catalog import Catalog
 from index.relations import RELATIONS
 
 JSON_KEYS = ["query", "relation", "method", "recall", "generation", "hits", "notes", "rerank"]
@@ -253,6 +254,14 @@ def test_info_and_verify_tell_the_state(catalog: Path) -> None:
     assert "asked recall 0.99" in simkin("info", "--catalog", catalog).stdout
     done = simkin("verify", "--catalog", catalog)
     assert (done.returncode, done.stdout) == (0, f"{catalog} is sound\n")
+
+
+def test_info_tells_no_recall_where_nothing_was_built(tmp_path: Path) -> None:
+    """As after the first run was stopped."""
+    Catalog.create(tmp_path / "new.simkin").close()
+    told = simkin("info", "--catalog", tmp_path / "new.simkin").stdout
+    assert "no built generation" in told
+    assert "asked recall" not in told
 
 
 def test_encoders_and_relations_are_listed_for_people_and_programs() -> None:

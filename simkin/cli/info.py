@@ -35,7 +35,8 @@ def command(catalog: Place, as_json: bool) -> None:
     for name, fingerprint in told.encoders.items():
         click.echo(f"encoder     {name} {fingerprint}")
     waiting = f", {told.pending} changes beside it" if told.pending else ""
-    click.echo(f"generation  {told.generation}, {told.state}{waiting}; asked recall {told.asked_recall:g}")
+    asked = f"; asked recall {told.asked_recall:g}" if told.generation else ""  # none was built to reach any
+    click.echo(f"generation  {told.generation}, {told.state}{waiting}{asked}")
     for state in told.relations:
         how = f"measured on {state.measured_on} held-out queries" if state.measured_on else "every item is compared"
         how += "" if state.rerank == "none" else f"; the closest re-ranked by {state.rerank}"
