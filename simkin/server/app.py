@@ -27,6 +27,7 @@ from simkin.server.description import complete_description
 from simkin.server.errors import map_errors
 from simkin.server.guard import Guard
 from simkin.server.page import mount_gallery
+from simkin.server.quick import Quick
 from simkin.server.service import Service
 from simkin.server.settings import Settings
 
@@ -64,5 +65,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     mount_gallery(app)
     complete_description(app, settings)
+    app.add_middleware(Quick, service=service)
     app.add_middleware(Guard, settings=settings, metrics=service.metrics)
     return app

@@ -23,6 +23,11 @@ from simkin.server.shapes import answer_json
 MOST_ANSWERS = 1000
 """Largest ``k``: more is what the command line writes to files."""
 
+BRIEF_ANSWERS = 100
+"""Largest ``k`` of a question that is answered among the brief ones."""
+
+PATH = "/api/recommend"
+
 router = APIRouter(tags=["questions"])
 
 
@@ -49,7 +54,7 @@ def query_of(question: Question, files: Sequence[Path] = ()) -> answers.Query:
     )
 
 
-@router.get("/api/recommend", summary="Ask about one item", response_model=AnswerShape)
+@router.get(PATH, summary="Ask about one item", response_model=AnswerShape)
 async def recommend_one(
     request: Request,
     id: str,
@@ -62,10 +67,11 @@ async def recommend_one(
     one = WeightedItem.model_construct(id=id)
     query = query_of(Question.model_construct(items=[one], relation=relation, k=k, where=where, diversity=diversity))
     here = service(request)
-    return json_text(await here.questions.ask(lambda live: answered(live, query, here.answers)))
+    pool = here.brief if k <= BRIEF_ANSWERS and not (where or diversity) else here.questions
+    return json_text(await pool.ask(lambda live: answered(live, query, here.answers)))
 
 
-@router.post("/api/recommend", summary="Ask about several items, for and against", response_model=AnswerShape)
+@router.post(PATH, summary="Ask about several items, for and against", response_model=AnswerShape)
 async def recommend(request: Request, question: Question) -> Response:
     """The items closest to the items given and far from the negatives, each with its weight."""
     query = query_of(question)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from index.address import is_postgres
 from index.errors import SimkinError
 from index.listing import Listed, Listings
 from index.live import LiveCatalog
@@ -24,6 +25,8 @@ class Service:
 
     Attributes:
         settings: What it was told.
+        brief: Answers plain questions about one item, which take a millisecond or two of the interpreter: in one
+            thread, for several would only take it from each other; a database's answers are waited for side by side.
         questions: Answers what takes milliseconds.
         drawings: Makes thumbnails.
         slow: Does what takes longer: uploads, lists, changes.
@@ -36,6 +39,7 @@ class Service:
     """
 
     settings: Settings
+    brief: ThreadPool
     questions: ThreadPool
     drawings: ThreadPool
     slow: ThreadPool
@@ -52,6 +56,7 @@ class Service:
         catalog, waiting = settings.catalog, settings.waiting
         return cls(
             settings,
+            ThreadPool("brief", catalog, settings.threads if is_postgres(catalog) else 1, waiting),
             ThreadPool("questions", catalog, settings.threads, waiting),
             ThreadPool("drawings", catalog, settings.threads, 4 * waiting),
             ThreadPool("slow", catalog, settings.threads, waiting),
@@ -71,7 +76,7 @@ class Service:
 
     def stop(self) -> None:
         """Let the threads end."""
-        for pool in (self.questions, self.drawings, self.slow, self.reasons, self.maps):
+        for pool in (self.brief, self.questions, self.drawings, self.slow, self.reasons, self.maps):
             pool.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -28,6 +29,11 @@ HURRY_SECONDS = 0.7
 SWITCH_SECONDS = 0.0005
 """How long a thread that answers may keep the interpreter from the one that talks to clients; five milliseconds, which
 is the default, are longer than most answers take."""
+
+COLLECT_AFTER = (50_000, 20, 100)
+"""Objects made between collections of garbage, and how many of those lie between thorough ones. An answer leaves
+hardly any garbage in circles, while a thorough look at all that was imported holds up every request for a tenth of a
+second and more; so that is frozen, and looks at the rest are rare."""
 
 FILES = 65_536
 """Files, connections among them, that a process may have open, where the system lets it."""
@@ -88,6 +94,9 @@ def work(number: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow_parent, daemon=True).start()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     _Server(config, shared=settings.workers > 1).run(sockets=[socket.socket(fileno=number)])
     os._exit(0)  # threads may be at something still
 
