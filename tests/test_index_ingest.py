@@ -323,6 +323,8 @@ def test_failed_files_make_the_exit_code_3(tmp_path: Path, catalog: Path, run_si
     assert "1 files failed; see: simkin failures" in done.stderr
     listed = run_simkin("failures", "--catalog", catalog, "--json")
     assert json.loads(listed.stdout)["id"] == "bad.jpg"
+    told = run_simkin("index", tmp_path / "p", "--catalog", catalog).stdout
+    assert "2 items (3 unchanged; 1 of these files failed) in" in told
 
 
 def test_a_refusal_is_one_line_without_traceback(tmp_path: Path, catalog: Path, run_simkin: Any) -> None:

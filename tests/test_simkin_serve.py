@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import uvicorn
 
 from index.catalog import Catalog
 from index.engine.build import build
+from simkin.server import worker
 from simkin.server.settings import Settings
 
 
@@ -293,6 +295,23 @@ def test_too_many_questions_are_sent_away_for_a_moment(made, serve):
         thread.join()
     assert set(found) == {200, 503}
     assert api.get("/health").status_code == 200
+
+
+def test_a_process_that_takes_no_more_connections_ends(monkeypatch, caplog):
+    """It makes room for one that does, instead of sitting there deaf."""
+
+    async def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("no more")
+
+    async def application(*_: object) -> None:
+        raise AssertionError("nothing was asked")
+
+    monkeypatch.setattr(worker, "accept", failing)
+    server = worker._Server(uvicorn.Config(application, lifespan="off"), shared=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server.run(sockets=[listener])
+    assert server.failed
+    assert "no more connections can be taken" in caplog.text
 
 
 def _received(connection: socket.socket) -> bytes:

@@ -80,10 +80,11 @@ def command(
     else:
         told = [
             f"{getattr(report, name)} {name}"
-            for name in ("added", "changed", "renamed", "removed", "retried", "unchanged", "failed")
+            for name in ("added", "changed", "renamed", "removed", "retried", "unchanged")
             if getattr(report, name)
         ]
-        click.echo(f"{catalog}: {report.items} items ({', '.join(told)}) in {report.seconds:.1f} s")
+        failed = f"; {report.failed} of these files failed" if report.failed else ""
+        click.echo(f"{catalog}: {report.items} items ({', '.join(told)}{failed}) in {report.seconds:.1f} s")
     if report.failed:
         click.echo(f"{report.failed} files failed; see: simkin failures --catalog {catalog}", err=True)
         sys.exit(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import resource
 import signal
@@ -38,6 +39,8 @@ second and more; so that is frozen, and looks at the rest are rare."""
 FILES = 65_536
 """Files, connections among them, that a process may have open, where the system lets it."""
 
+_log = logging.getLogger("simkin.server")
+
 
 class _Server(uvicorn.Server):
     """Shares its socket fairly, and ends in time even where a client or a decoder does not let go."""
@@ -46,6 +49,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._shared = shared
         self._accepting: list[asyncio.Task[None]] = []
+        self.failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
@@ -57,12 +61,18 @@ class _Server(uvicorn.Server):
             listener.setblocking(False)
             taking = accept(listener, protocol, self.server_state.connections, shared=self._shared)
             self._accepting.append(asyncio.create_task(taking))
+            self._accepting[-1].add_done_callback(self._deaf)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)  # they look at sockets that are closed next
         await super().shutdown(sockets)
+
+    def _deaf(self, taking: asyncio.Task[None]) -> None:
+        if not taking.cancelled():  # a process that takes no more connections makes room for one that does
+            _log.critical("no more connections can be taken; this process ends", exc_info=taking.exception())
+            self.failed = self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
@@ -97,8 +107,9 @@ def work(number: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
-    _Server(config, shared=settings.workers > 1).run(sockets=[socket.socket(fileno=number)])
-    os._exit(0)  # threads may be at something still
+    server = _Server(config, shared=settings.workers > 1)
+    server.run(sockets=[socket.socket(fileno=number)])
+    os._exit(int(server.failed))  # threads may be at something still
 
 
 if __name__ == "__main__":
