@@ -303,7 +303,7 @@ def test_a_process_that_takes_no_more_connections_ends(monkeypatch, caplog):
     async def failing(*_: object, **__: object) -> None:
         raise RuntimeError("no more")
 
-    async def application(*_: object) -> None:
+    async def application(scope: object, receive: object, send: object) -> None:
         raise AssertionError("nothing was asked")
 
     monkeypatch.setattr(worker, "accept", failing)
