@@ -256,8 +256,9 @@ class PostgresCatalog(PostgresListing):
         """Read items by key; keys of removed items are missing from the answer."""
         rows = self.session.rows(
             "SELECT i.item, i.id, i.attributes, m.location, m.modality, m.version "
-            "FROM items i LEFT JOIN media m USING (item) WHERE i.item = ANY(%s) ORDER BY i.item, m.position",
-            (list(keys),),
+            "FROM items i LEFT JOIN (SELECT * FROM media WHERE item = ANY(%s)) m USING (item) "
+            "WHERE i.item = ANY(%s) ORDER BY i.item, m.position",  # by index on both sides, whatever is planned
+            (list(keys), list(keys)),
         )
         media: dict[int, list[Medium]] = {}
         told_of: dict[int, tuple[str, dict[str, Any]]] = {}

@@ -88,7 +88,7 @@ def prepare(
     by_category = sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} (category)")
     connection.execute(by_category.format(sql.Identifier(f"{table}_category"), sql.Identifier(table)))
     connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
-    connection.execute("ANALYZE items")
+    connection.execute("ANALYZE items, media")
     probes = _probes(source, space, [source.catalog.relation(name) for name in maps]) if total >= SMALLEST else {}
     for done, (name, column) in enumerate(maps.items()):
         on_stage(f"indexes of {space.name}", done, len(maps))
