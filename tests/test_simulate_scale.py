@@ -32,10 +32,10 @@ def scale() -> Any:
 def test_figures_follow_from_each_other(scale: Any) -> None:
     """A hundred million pictures on 64 cores, worked out by hand."""
     job = scale.simulate(100_000_000, scale.PICTURES, scale.Setting())
-    assert math.isclose(job["core_hours"], 1e8 / 279 / 0.7 / 3600)
+    assert math.isclose(job["core_hours"], 1e8 / 151 / 0.7 / 3600)
     assert job["limit"] == "encoding"
-    assert math.isclose(job["items_per_s"], 64 * 279 * 0.7)
-    assert math.isclose(job["hours"] * 3600, 1e8 / 33_000 + 1e8 / (64 * 279 * 0.7))
+    assert math.isclose(job["items_per_s"], 64 * 151 * 0.7)
+    assert math.isclose(job["hours"] * 3600, 1e8 / 33_000 + 1e8 / (64 * 151 * 0.7))
     assert job["shards"] == 20_000
     assert math.isclose(job["cost_cores"], job["hours"] * 64 * 0.04)
 
