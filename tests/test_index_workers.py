@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -113,12 +114,13 @@ def test_workers_that_cannot_start_are_an_error_not_failures_of_every_file(
 
 
 def test_closing_early_leaves_no_process_and_no_descriptor(large: list[Path]) -> None:
+    gc.collect()  # what other tests left open closes now, not in between
     before = len(os.listdir("/proc/self/fd"))
     answers = describe_all(jobs(large), 2)
     next(answers)
     answers.close()
     assert workers_alive() == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_the_same_content_is_not_described_again(tmp_path: Path, pictures: Callable[..., list[Path]]) -> None:
