@@ -29,8 +29,8 @@ class Quick:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
         content = None
-        if asked := query_in(scope):
-            query = asked
+        query = query_in(scope)
+        if query is not None:
             with suppress(SimkinError, Refusal):  # the application meets the same, and tells it
                 content = await self.service.brief.ask(lambda live: answered(live, query, self.service.answers))
         if content is None:
