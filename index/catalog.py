@@ -16,13 +16,17 @@ from index.errors import NotACatalogError, StaleIndexError, StorageError, Unknow
 from index.folder_reading import FolderReading, absolute, base_of, chunks, marks
 from index.items import Failure, Item, Medium
 from index.lock import writer_lock
-from index.reading import HeldEncoder
-from index.relations import RELATIONS, Relation, Rerank
+from index.reading import HeldEncoder, Now
+from index.relations import RELATIONS, Relation, relation_named
 from index.remembered import Remembered
 from index.schema import ADDED, DATABASE, FORMAT_VERSION, SCHEMA, UPGRADES
+from index.trouble import StorageTrouble
 from index.types import EncoderCard
 
-__all__ = ["Catalog", "HeldEncoder", "absolute", "chunks", "identity_at", "marks", "storage_errors"]
+__all__ = ["Catalog", "HeldEncoder", "absolute", "chunks", "identity_at", "marks"]
+
+PAGES_KEPT = 16_384
+"""Kilobytes of the database's pages that a connection keeps at most, once it has read so many."""
 
 ITEMS_KEPT = 4096
 """Items that are remembered until the catalog changes: a few megabytes."""
@@ -55,7 +59,7 @@ class Catalog(FolderReading):
         if not (folder / DATABASE).is_file():
             raise NotACatalogError(f"{folder} holds no catalog; make one with: simkin index SOURCE --catalog {folder}")
         identity = identity_at(folder)
-        with storage_errors(folder):
+        with StorageTrouble(folder):
             catalog = cls(folder, _connect(folder), identity)
             catalog._check_format()
         return catalog
@@ -85,7 +89,7 @@ class Catalog(FolderReading):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make the catalog {folder}: {error.strerror}") from None
-        with writer_lock(folder), storage_errors(folder):
+        with writer_lock(folder), StorageTrouble(folder):
             connection = _connect(folder)
             connection.execute("PRAGMA journal_mode=WAL")
             made = connection.execute("SELECT 1 FROM sqlite_master WHERE name='settings'").fetchone()
@@ -113,7 +117,7 @@ class Catalog(FolderReading):
             LockedError: Another process is writing.
             StorageError: The disk is full, read-only or failing; the last commit stands.
         """
-        with writer_lock(self.folder), storage_errors(self.folder):
+        with writer_lock(self.folder), StorageTrouble(self.folder):
             self.connection.executescript(ADDED)
             try:
                 yield
@@ -132,10 +136,29 @@ class Catalog(FolderReading):
         """Write one setting, inside the caller's transaction."""
         self.connection.execute("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value=?2", (key, value))
 
+    def now(self, *, anew: bool = False) -> Now:
+        """What the catalog is now: its last change, its generation in use, its relations.
+
+        Args:
+            anew: Read it though the database did not change: who put a generation in use may have been killed before
+                he wrote so.
+        """
+        if anew:
+            self._remembered.forget("now")
+        return self._remembered.get("now", self._read_now)
+
+    def _read_now(self) -> Now:
+        from index.engine.generations import current_number
+
+        return Now(self._read_sequence(), current_number(self.folder), self._read_relations())
+
     @property
     def sequence(self) -> int:
         """Number of the last change that matters to answers."""
-        return self._remembered.get("sequence", lambda: int(self.setting("sequence", "0")))
+        return self._remembered.get("sequence", self._read_sequence)
+
+    def _read_sequence(self) -> int:
+        return int(self.setting("sequence", "0"))
 
     def next_sequence(self) -> int:
         """Count one more change, inside the caller's transaction, and return its number."""
@@ -181,24 +204,22 @@ class Catalog(FolderReading):
 
         A relation learned on vectors that the catalog no longer holds is left out.
         """
-        learned, orders = self._remembered.get("relations", self._read_relations)
-        found = {**RELATIONS, **learned}
-        for name, how in orders.items():
-            if name in found:
-                found[name] = replace(found[name], rerank=how)
-        return found
+        return dict(self.now().relations)
 
-    def _read_relations(self) -> tuple[dict[str, Relation], dict[str, Rerank]]:
-        """Learned relations by name, and the orders of re-ranking that were chosen."""
+    def _read_relations(self) -> dict[str, Relation]:
         fingerprints = dict(self.connection.execute("SELECT name, fingerprint FROM encoders"))
-        learned = {}
+        found = dict(RELATIONS)
         for name, modality, rule, why, digest, encoders in self.connection.execute(
             "SELECT name, modality, rule, why, digest, encoders FROM learned ORDER BY name"
         ):
             if all(fingerprints.get(encoder) == known for encoder, known in json.loads(encoders).items()):
-                learned[name] = Relation(name, {}, rule, (modality,), why, digest)
-        chosen = self.connection.execute("SELECT substr(key, 8), value FROM settings WHERE key GLOB 'rerank:*'")
-        return learned, dict(chosen)
+                found[name] = Relation(name, {}, rule, (modality,), why, digest)
+        for name, how in self.connection.execute(
+            "SELECT substr(key, 8), value FROM settings WHERE key GLOB 'rerank:*'"
+        ):
+            if name in found:
+                found[name] = replace(found[name], rerank=how)
+        return found
 
     def relation(self, name: str) -> Relation:
         """Look a relation up by name.
@@ -206,10 +227,7 @@ class Catalog(FolderReading):
         Raises:
             UnknownNameError: There is none; the message names the nearest.
         """
-        relations = self.relations()
-        if name not in relations:
-            raise UnknownNameError.of("relation", name, relations)
-        return relations[name]
+        return relation_named(self.now().relations, name)
 
     # Items
 
@@ -223,13 +241,21 @@ class Catalog(FolderReading):
         Raises:
             UnknownNameError: An id is not in the catalog; the message names the nearest.
         """
-        found: dict[str, int] = {}
-        for some in chunks(item_ids):
-            found.update(self.connection.execute(f"SELECT id, item FROM items WHERE id IN ({marks(some)})", some))
+        if len(item_ids) == 1:  # the commonest by far
+            row = self.connection.execute("SELECT item FROM items WHERE id=?", item_ids).fetchone()
+            found = {item_ids[0]: int(row[0])} if row else {}
+        else:
+            found = self._keys_of_several(item_ids)
         for item_id in item_ids:
             if item_id not in found:
                 raise UnknownNameError.of("item", item_id, self._ids_near(item_id))
         return [found[item_id] for item_id in item_ids]
+
+    def _keys_of_several(self, item_ids: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for some in chunks(item_ids):
+            found.update(self.connection.execute(f"SELECT id, item FROM items WHERE id IN ({marks(some)})", some))
+        return found
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """Read items by database key; keys of removed items are missing from the answer."""
@@ -363,26 +389,6 @@ def _card_of(text: str) -> EncoderCard:
     return EncoderCard.from_json(json.loads(text))
 
 
-@contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn SQLite's trouble into sentences: full disk, read-only disk, damaged file."""
-    try:
-        yield
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in SQLite's own words on damage
-        text = str(error)
-        if "full" in text:
-            advice = "the disk is full; everything committed before is kept: free some space, then run again"
-        elif "readonly" in text or "read-only" in text:
-            advice = "it is read-only; it can be queried, not changed"
-        elif any(sign in text for sign in ("malformed", "not a database", "decode", "unsupported file format")):
-            advice = f"the database is damaged; mend it with: simkin verify --repair --catalog {folder}"
-        elif "locked" in text:
-            advice = "another program holds the database; wait for it, then run again"
-        else:
-            advice = "check the disk and its permissions, then run again"
-        raise StorageError(f"{folder / DATABASE}: {text}: {advice}") from error
-
-
 def identity_at(folder: Path) -> tuple[int, int] | None:
     """Device and inode of the database in a folder; ``None`` when there is none."""
     try:
@@ -397,7 +403,7 @@ def _holds_tables(folder: Path) -> bool:
     database = folder / DATABASE
     if not database.is_file() or database.stat().st_size == 0:
         return False
-    with storage_errors(folder):
+    with StorageTrouble(folder):
         connection = _connect(folder)
         try:
             return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -420,6 +426,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
         # A read-only folder cannot hold WAL's shared memory; with no WAL pending the file is complete by itself.
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{PAGES_KEPT}")
     if mode == "rwc":
         connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode safe against any crash of the program
     return connection

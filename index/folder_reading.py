@@ -129,11 +129,6 @@ class FolderReading:
 
     # What was built
 
-    def current_number(self) -> int:
-        from index.engine.generations import current_number
-
-        return current_number(self.folder)
-
     def open_generation(self: Catalog) -> Generation:  # type: ignore[misc]
         from index.engine.generations import open_generation
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -37,6 +37,20 @@ def columns_of(encoders: Iterable[HeldEncoder]) -> tuple[dict[int, slice], int]:
         places[encoder] = slice(width, width + card.dim)
         width += card.dim
     return places, width
+
+
+class Now(NamedTuple):
+    """What a catalog says of itself before every question, read at once.
+
+    Attributes:
+        sequence: Number of the last change that matters to answers.
+        number: Of the generation in use; 0 when there is none.
+        relations: Those that can be asked, by name; not to be changed.
+    """
+
+    sequence: int
+    number: int
+    relations: Mapping[str, Relation]
 
 
 class CatalogReader(Protocol):
@@ -75,8 +89,8 @@ class CatalogReader(Protocol):
     def relation(self, name: str) -> Relation:
         """Look a relation up by name, or raise an ``UnknownNameError``."""
 
-    def current_number(self) -> int:
-        """Number of the generation in use; 0 when there is none."""
+    def now(self, *, anew: bool = False) -> Now:
+        """What it is now; ``anew`` trusts nothing that was read before."""
 
     def open_generation(self) -> Generation:
         """The generation in use, or a ``NotBuiltError`` or a ``StaleIndexError``."""

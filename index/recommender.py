@@ -17,15 +17,15 @@ from index.answering.reranking import Reranker
 from index.answering.telling import tell
 from index.answering.weighing import random_scores, weigh, weighed_searcher
 from index.answers import Answer, Query
-from index.catalog import storage_errors
 from index.engine.delta import Delta
 from index.engine.generations import Generation
 from index.engine.reordering import CANDIDATES
 from index.engine.rows import LearnedSpace, Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import InputError, NotBuiltError, StaleIndexError, UnknownNameError
-from index.reading import CatalogReader
-from index.relations import Relation, Rerank
+from index.reading import CatalogReader, Now
+from index.relations import Relation, Rerank, relation_named
+from index.trouble import StorageTrouble
 from index.types import Encoder, Modality
 
 POOL = 5
@@ -76,15 +76,17 @@ class Recommender:
             NotBuiltError: None was built yet.
             StaleIndexError: It does not fit the catalog, or is damaged.
         """
-        while True:
-            version, number = self.catalog.sequence, self.catalog.current_number()
-            if self._generation is not None and (number, version) == (self._number, self._version):
-                return self._generation
+        return self._generation_of(self.catalog.now())
+
+    def _generation_of(self, now: Now) -> Generation:
+        while self._generation is None or (now.number, now.sequence) != (self._number, self._version):
             try:
-                self._follow(number, version)
+                self._follow(now.number, now.sequence)
             except (NotBuiltError, StaleIndexError):
-                if self.catalog.current_number() == number:
+                before, now = now, self.catalog.now(anew=True)
+                if now.number == before.number:
                     raise  # else a writer has just replaced and deleted what was being opened
+        return self._generation
 
     def _follow(self, number: int, version: int) -> None:
         if self._generation is None or number != self._number:
@@ -131,7 +133,9 @@ class Recommender:
         """
         found, _ = self._find(query, naming=False)
         keys = found.pool.keys[found.chosen].tolist()
-        ids = self.catalog.ids_of(keys)
+        ids = found.question.space.ids_at(keys)
+        if len(ids) < len(keys):  # some are new
+            ids |= self.catalog.ids_of([key for key in keys if key not in ids])
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
 
@@ -141,23 +145,26 @@ class Recommender:
         Raises:
             As ``ask``.
         """
-        relation = self.catalog.relation(query.relation)
+        now = self.catalog.now()
+        relation = relation_named(now.relations, query.relation)
         check(query)
-        with storage_errors(self.catalog.folder):
-            generation = self.generation
+        with StorageTrouble(self.catalog.folder):
+            generation = self._generation_of(now)
             return make_question(self.catalog, generation, self._deltas, relation, query, self.encoders)
 
     def _find(self, query: Query, *, naming: bool = True) -> tuple[Choice, Generation]:
-        relation = self.catalog.relation(query.relation)
+        now = self.catalog.now()
+        relation = relation_named(now.relations, query.relation)
         check(query)
-        with storage_errors(self.catalog.folder):
-            generation = self.generation
+        with StorageTrouble(self.catalog.folder):
+            generation = self._generation_of(now)
             try:
                 return self._answer(generation, relation, query, naming), generation
             except StaleIndexError:
-                if self.catalog.current_number() == generation.manifest.number:
+                now = self.catalog.now(anew=True)
+                if now.number == generation.manifest.number:
                     raise
-                generation = self.generation  # trees were deleted before they were opened: a newer one is there
+                generation = self._generation_of(now)  # files were deleted before they were opened
                 return self._answer(generation, relation, query, naming), generation
 
     def _answer(self, generation: Generation, relation: Relation, query: Query, naming: bool) -> Choice:
@@ -267,15 +274,14 @@ class Recommender:
         """The ``count`` best of generation and delta together, and whether there are no more."""
         space = question.space
         delta = self._deltas[space.name]
-        rows = space.rows_of(np.asarray(question.own, np.int64))
         allowed = None
         if question.categories is not None:
             inside = np.array([name in question.categories for name in space.record.categories], bool)
             allowed = inside if relation.rule == "same category" else ~inside
-        excluded = np.asarray(sorted({row for row in rows.tolist() if row >= 0}), np.int64)
+        excluded = np.asarray(sorted({row for row in space.rows_of_few(question.own) if row >= 0}), np.int64)
         restriction = Restriction(allowed, self._mask(query.where, space.name), excluded)
         found = self._searcher(space, relation).search(question.vector, count, restriction)
-        keys, products, vectors = space.keys[found.rows], found.scores, space.vectors[found.rows]
+        keys, products = space.keys[found.rows], found.scores
         if len(delta.keys):
             beside = delta.search(
                 space.question(relation, question.vector),
@@ -286,12 +292,13 @@ class Recommender:
             )
             keys = np.concatenate([keys, beside[0]])
             products = np.concatenate([products, beside[1]])
-            vectors = np.concatenate([vectors, beside[2]])
+            vectors = np.concatenate([space.vectors[found.rows], beside[2]])
             order = np.lexsort((keys, -products))[:count]
             exhausted = len(found.rows) < count and len(order) == len(keys)
             scores = space.scores(question.vector, products[order])
-            return Pool(keys[order], scores, vectors[order], found.method), exhausted
-        return Pool(keys, space.scores(question.vector, products), vectors, found.method), len(keys) < count
+            return Pool(keys[order], scores, lambda: vectors[order], found.method), exhausted
+        scores = space.scores(question.vector, products)
+        return Pool(keys, scores, lambda: space.vectors[found.rows], found.method), len(keys) < count
 
     def _reranked(self, question: Question, relation: Relation, pool: Pool, how: Rerank) -> Pool:
         """The same candidates, the closest in the order of another measure."""
@@ -300,7 +307,7 @@ class Recommender:
         if key not in self._rerankers:
             self._rerankers[key] = Reranker(self.catalog, self._searcher(space, relation), self._deltas[space.name])
         order = self._rerankers[key].order(question, pool.keys, pool.scores, pool.vectors, how)
-        return Pool(pool.keys[order], pool.scores[order], pool.vectors[order], pool.method)
+        return pool.reordered(order, pool.scores[order])
 
     def _random_of(self, found: Choice) -> tuple[float, ...]:
         """Scores of random pairs, as quantiles, that closeness is told against."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from index.errors import UnknownNameError
 from index.types import Facet, Modality
 
 CandidateRule: TypeAlias = Literal["any", "same category", "other category"]
@@ -93,6 +94,17 @@ class Relation:
         """Hash (12 hex digits) of what changes answers; a generation is refused under another one."""
         content = json.dumps([self.name, sorted(self.weights.items()), self.rule, self.modalities, self.head])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def relation_named(relations: Mapping[str, Relation], name: str) -> Relation:
+    """Look a relation up by name.
+
+    Raises:
+        UnknownNameError: There is none; the message names the nearest.
+    """
+    if name not in relations:
+        raise UnknownNameError.of("relation", name, relations)
+    return relations[name]
 
 
 RELATIONS: dict[str, Relation] = {

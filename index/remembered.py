@@ -22,6 +22,10 @@ class Remembered:
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return int(version), self._connection.total_changes
 
+    def forget(self, name: str) -> None:
+        """Read it again the next time."""
+        self._read.pop(name, None)
+
     def get(self, name: str, read: Callable[[], Kept]) -> Kept:
         """What a name stands for: read again only once something may have changed."""
         state = self.state

@@ -80,7 +80,10 @@ def test_cells_that_cannot_win_are_given_up_and_deleted(make_catalog, monkeypatc
 
 def test_only_files_that_the_method_reads_are_kept(make_catalog, searching_by):
     """The copy, laid out by cells, and trees only where Annoy is asked."""
-    cells = {"reducer.f32", "reduced.f32", "centres.f32", "starts.i64", "layout.i32", "cells.i64"}
+    cells = {
+        *("reducer.f32", "scales.f32", "reduced.i8", "centres.f32", "centres.i8", "starts.i64", "layout.i32"),
+        "cells.i64",
+    }
     for method, kept in (("annoy", {*cells, "trees-0-14.ann"}), ("cells", cells)):
         with searching_by(method):
             made = make_catalog()

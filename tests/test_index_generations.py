@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from index.catalog import Catalog
 from index.encoders import card_of
 from index.engine import build as building
 from index.engine.ann import build_trees
@@ -177,7 +178,26 @@ def test_another_definition_of_a_relation_is_refused_and_rebuilt(make_catalog, m
     assert made.open().query("item-0-00001").generation == 2
     monkeypatch.delitem(RELATIONS, "style")
     assert made.open().query("item-0-00001").generation == 2, "the others answer"
-    assert made.build(force=False) == 3
+    with Catalog.open(made.folder) as catalog, catalog.writing():  # another run of the program
+        assert build_if_needed(catalog) == 3
+
+
+def test_a_writer_killed_before_he_told_of_his_generation_leaves_a_catalog_that_answers(make_catalog, monkeypatch):
+    """Who has it open goes on with the one before, and learns of the next one that is told of."""
+    made = make_catalog()
+    made.fill(40)
+    made.build()
+    reader = made.open()
+    assert reader.query("item-0-00001").generation == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "set_setting", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            made.build()
+    assert current_number(made.folder) == 2
+    assert reader.query("item-0-00001").generation == 1
+    assert made.open().query("item-0-00001").generation == 2
+    assert made.build() == 3
+    assert reader.query("item-0-00001").generation == 3
 
 
 def test_a_damaged_generation_is_rebuilt_when_needed(make_catalog):

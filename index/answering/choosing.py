@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,32 @@ from index.relations import Relation, Rerank
 from index.types import Vectors
 
 
-@dataclass(frozen=True, slots=True)
 class Pool:
-    """Candidates of one question, best first: database keys, scores and projected vectors."""
+    """Candidates of one question, best first.
 
-    keys: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    vectors: Vectors
-    method: str
+    Attributes:
+        keys: Database keys: int64, shape ``(n,)``.
+        scores: float32, shape ``(n,)``.
+        method: By which they were found.
+    """
+
+    def __init__(
+        self, keys: NDArray[np.int64], scores: NDArray[np.float32], read: Callable[[], Vectors], method: str
+    ) -> None:
+        """Vectors are read once somebody looks at them."""
+        self.keys = keys
+        self.scores = scores
+        self.method = method
+        self._read = read
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Projected: float32, shape ``(n, dim)``."""
+        return self._read()
+
+    def reordered(self, order: NDArray[np.int64], scores: NDArray[np.float32]) -> Pool:
+        """The same candidates, or some of them, in another order, with the scores that they have there."""
+        return Pool(self.keys[order], scores, lambda: self.vectors[order], self.method)
 
 
 @dataclass(frozen=True, slots=True)

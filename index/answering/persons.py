@@ -43,7 +43,7 @@ class Person:
         """The same candidates with this person's link probabilities, likeliest first; equals as they came."""
         scores = self.scores(question.vector[None], pool.vectors)
         order = np.argsort(-scores, kind="stable")
-        return Pool(pool.keys[order], scores[order], pool.vectors[order], pool.method)
+        return pool.reordered(order, scores[order])
 
     def scores(self, asked: Vectors, answers: Vectors) -> NDArray[np.float32]:
         """Link probabilities of rows asked about, float32 ``(n, width)`` or ``(1, width)``, with ``(n, width)``."""

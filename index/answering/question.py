@@ -15,10 +15,10 @@ from index.encoders import load_encoder, modality_of
 from index.engine.delta import Delta
 from index.engine.generations import Generation
 from index.engine.rows import Space
-from index.errors import InputError, MediaError, StaleIndexError, UnknownNameError
+from index.errors import InputError, MediaError, UnknownNameError
 from index.reading import CatalogReader
 from index.relations import RERANKS, Relation
-from index.types import Encoder, Vector, Vectors
+from index.types import Encoder, Modality, Vector, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +97,13 @@ def make_question(
     signed = [*query.items, *((item_id, -weight) for item_id, weight in query.negatives)]
     keys = catalog.keys_of([item_id for item_id, _ in signed])
     problems: list[str] = []
-    if not _is_built(generation, relation):
-        raise StaleIndexError(
-            f"relation {relation.name!r} was learned or forgotten a moment ago and is not built yet; ask again soon, "
-            "or build it with: simkin index"
-        )
-    for facets in generation.spaces.values():
-        space = generation.learned[relation.name] if relation.head else facets
-        problem = _misfit(facets, space, relation, query)
+    for facets, space, misfit in generation.asked_by(relation):
+        problem = misfit or _unfit(facets.modality, query)
         if problem:
             problems.append(problem)
             continue
         rows, present = vectors_of(space, deltas[space.name], keys)
-        if not present.all():
+        if np.count_nonzero(present) < len(keys):
             lacking = signed[int(np.argmin(present))][0]
             problems.append(f"item {lacking!r} has no {space.modality} in it")
             continue
@@ -121,7 +115,7 @@ def make_question(
             named = np.vstack([named, facets.project(described)])
         weights = np.asarray([weight for _, weight in (*signed, *query.files)], np.float32)
         total = space.combine(rows, weights)
-        if not total.any():
+        if not np.count_nonzero(total):
             raise InputError("the items of this query cancel each other out; change their weights")
         categories, notes = _categories(catalog, query, relation, space, deltas[space.name], keys[: len(query.items)])
         return Question(space, total, facets, named, weights, tuple(keys), described, categories, notes)
@@ -179,24 +173,10 @@ def units_of_items(catalog: CatalogReader, facets: Space, delta: Delta, keys: Se
     return found
 
 
-def _is_built(generation: Generation, relation: Relation) -> bool:
-    """Whether a generation has this very relation, or has nothing that it could be asked of."""
-    if relation.head:
-        space = generation.learned.get(relation.name)
-        return space is not None and space.record.relations[relation.name].digest == relation.digest
-    asked = [space for space in generation.spaces.values() if space.compares(relation)]
-    return all(relation.name in space.record.relations for space in asked)
-
-
-def _misfit(facets: Space, space: Space, relation: Relation, query: Query) -> str:
-    if facets.modality not in relation.modalities:
-        return f"it is asked of {' and '.join(relation.modalities)} items, not of {facets.modality} items"
-    if not space.compares(relation):
-        return f"it compares {', '.join(relation.weights)}, which no {facets.modality} has"
-    for path, _ in query.files:
-        if modality_of(path.name) != facets.modality:
-            return f"{path.name} is no {facets.modality}"
-    return ""
+def _unfit(modality: Modality, query: Query) -> str:
+    """Why a query's files cannot be asked about in a modality; empty when they can."""
+    other = next((path.name for path, _ in query.files if modality_of(path.name) != modality), "")
+    return f"{other} is no {modality}" if other else ""
 
 
 def _encode(catalog: CatalogReader, space: Space, path: Path, encoders: dict[str, Encoder]) -> Vector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from index.catalog import Catalog, HeldEncoder, chunks, marks
 from index.engine.ann import build_trees
 from index.engine.calibrate import calibrate, exact_plan, random_quantiles, rows_that_meet_cells
 from index.engine.cells import fit_cells, half_squares
+from index.engine.coarse import in_steps, scales_of
 from index.engine.generations import (
     FORMAT_VERSION,
     MANIFEST,
@@ -29,15 +30,20 @@ from index.engine.generations import (
     new_generation,
     read_manifest,
 )
+from index.engine.ids import write_ids
+from index.engine.mapping import mapped
 from index.engine.projection import Projection, fit_projection
 from index.engine.rows import (
+    BIASES,
     CELLS,
     CENTRES,
+    COARSE,
     FACETS,
     LAYOUT,
     PROJECTION,
     REDUCED,
     REDUCER,
+    SCALES,
     STARTS,
     UNITS,
     VECTORS,
@@ -45,7 +51,6 @@ from index.engine.rows import (
     SearchPlan,
     Space,
     SpaceRecord,
-    mapped,
 )
 from index.engine.spaces import FIT_ITEMS
 from index.engine.surroundings import find_surroundings
@@ -148,6 +153,7 @@ def build(catalog: Catalog, recall: float) -> int:
         (folder / MANIFEST).write_text(manifest.to_json())
     with catalog.connection:
         catalog.connection.execute("DELETE FROM removed WHERE changed <= ?", (sequence,))
+        catalog.set_setting("generation", str(number))  # who asks sees by the database that something changed
     return number
 
 
@@ -190,7 +196,7 @@ def _build_facets(
 ) -> SpaceRecord:
     """Fit each facet's space, lay the rows of one modality out, and prepare the relations that weigh facets."""
     folder.mkdir()
-    keys, categories, offsets = _ordered(catalog, [held.key for held in encoders.values()])
+    keys, categories, offsets = _ordered(catalog, [held.key for held in encoders.values()], folder)
     own = [held.card for held in encoders.values()]
     step = max(1, -(-len(keys) // FIT_ITEMS))
     projection = fit_projection(own, raw_vectors(catalog, keys[::step].tolist(), encoders.values()))
@@ -214,7 +220,7 @@ def _build_learned(catalog: Catalog, folder: Path, relation: Relation, recall: f
     names, head = head_of(catalog, relation.name)
     held = catalog.encoders()
     encoders = {name: held[name] for name in names}
-    keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()])
+    keys, categories, offsets = _ordered(catalog, [each.key for each in encoders.values()], folder)
     (folder / PROJECTION).write_bytes(head.to_bytes())
     files: dict[str, Callable[[Sequence[int], Vectors], NDArray[np.floating]]] = {
         VECTORS: lambda keys, raw: rows_of_items(catalog, relation.name, head, keys, raw).astype("<f4", copy=False)
@@ -263,21 +269,29 @@ def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) 
     space.release()
 
 
-def _ordered(catalog: Catalog, encoders: Sequence[int]) -> tuple[NDArray[np.int64], list[str | None], list[int]]:
-    """Keys of items that have vectors, by (category, id), with the categories and their first rows."""
+def _ordered(
+    catalog: Catalog, encoders: Sequence[int], folder: Path
+) -> tuple[NDArray[np.int64], list[str | None], list[int]]:
+    """Keys of items that have vectors, by (category, id), with the categories and their first rows; their ids are
+    written."""
     cursor = catalog.connection.execute(
-        "SELECT i.item, i.category FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors v USING (media) "
+        "SELECT i.item, i.category, i.id FROM items i WHERE EXISTS (SELECT 1 FROM media m JOIN vectors v USING (media) "
         f"WHERE m.item=i.item AND v.encoder IN ({marks(encoders)})) ORDER BY i.category, i.id",
         list(encoders),
     )
     keys: list[int] = []
     categories: list[str | None] = []
     offsets: list[int] = []
-    for key, category in cursor:
-        if not categories or categories[-1] != category:
-            categories.append(category)
-            offsets.append(len(keys))
-        keys.append(key)
+
+    def ids() -> Iterator[str]:
+        for key, category, item_id in cursor:
+            if not categories or categories[-1] != category:
+                categories.append(category)
+                offsets.append(len(keys))
+            keys.append(key)
+            yield item_id
+
+    write_ids(folder, ids())
     return np.asarray(keys, np.int64), categories or [None], [*(offsets or [0]), len(keys)]
 
 
@@ -320,20 +334,28 @@ def _lay_out(space: Space, relation: Relation, folder: Path, plan: SearchPlan) -
     """Divide the reduced copy of all rows into cells, write it in their order, and return how many they are."""
     of_rows, _ = space.reducers(relation)
     count, unsorted = space.record.count, folder / UNSORTED
+    largest = np.zeros(plan.dim, np.float32)
     with unsorted.open("wb") as file:
         for start in range(0, count, BLOCK):
-            file.write((space.vectors[start : start + BLOCK] @ of_rows).astype("<f4", copy=False).tobytes())
+            some = (space.vectors[start : start + BLOCK] @ of_rows).astype("<f4", copy=False)
+            largest = np.maximum(largest, np.abs(some).max(axis=0))
+            file.write(some.tobytes())
             space.release()
+    scales = scales_of(largest)
     rows: Vectors = mapped(unsorted, "<f4", (count, plan.dim))
     cells = fit_cells(rows, space.offsets if plan.by_category else np.asarray([0, count]))
-    with (folder / REDUCED).open("wb") as file:
+    with (folder / REDUCED).open("wb") as file, (folder / BIASES).open("wb") as biases:
         for start in range(0, count, BLOCK):
             some = rows[cells.rows[start : start + BLOCK]]
+            file.write(in_steps(some, scales).tobytes())
             if space.by_distance:
-                some = np.column_stack([some, -half_squares(some)])
-            file.write(some.astype("<f4", copy=False).tobytes())
+                biases.write((-half_squares(some)).astype("<f4", copy=False).tobytes())
+    if not space.by_distance:
+        (folder / BIASES).unlink()
     del rows
     unsorted.unlink()
+    (folder / SCALES).write_bytes(scales.astype("<f4").tobytes())
+    (folder / COARSE).write_bytes(in_steps(cells.centres, scales).tobytes())
     (folder / CENTRES).write_bytes(cells.centres.astype("<f4").tobytes())
     (folder / STARTS).write_bytes(cells.starts.astype("<i8").tobytes())
     (folder / LAYOUT).write_bytes(cells.rows.astype("<i4").tobytes())

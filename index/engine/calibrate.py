@@ -26,7 +26,7 @@ TIMED_ROWS = 100_000
 """So often, so many rows are scored and the best of them picked, to learn what scanning one costs: more than
 processor caches hold."""
 
-DEPTHS = (50, 100, 200, 400, 800, 1600)
+DEPTHS = (30, 50, 100, 200, 400, 800, 1600)
 """Numbers of candidates tried."""
 
 FEWEST_PROBES = 2

@@ -17,7 +17,7 @@ from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.relations import Relation
 from index.types import EncoderCard
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 GENERATIONS = "generations"
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -108,6 +108,7 @@ class Generation:
         self.manifest = manifest
         self.spaces: dict[str, Space] = {}
         self.learned: dict[str, LearnedSpace] = {}
+        self._asked_by: dict[Relation, list[tuple[Space, Space, str]]] = {}
         for name, record in manifest.spaces.items():
             own = [cards[encoder] for encoder in record.encoders]
             if record.learned:
@@ -119,11 +120,47 @@ class Generation:
         """All of them."""
         return [*self.spaces.values(), *self.learned.values()]
 
+    def asked_by(self, relation: Relation) -> list[tuple[Space, Space, str]]:
+        """What a relation can be asked of: for each modality its rows, the rows that are searched (its own, or those of
+        the learned relation), and why these cannot be asked; empty when they can.
+
+        Raises:
+            StaleIndexError: The relation was learned or forgotten since the generation was built.
+        """
+        if relation not in self._asked_by:
+            if not self._has(relation):
+                raise StaleIndexError(
+                    f"relation {relation.name!r} was learned or forgotten a moment ago and is not built yet; ask again "
+                    "soon, or build it with: simkin index"
+                )
+            self._asked_by[relation] = [
+                (facets, space, _misfit(facets, space, relation))
+                for facets in self.spaces.values()
+                for space in (self.learned[relation.name] if relation.head else facets,)
+            ]
+        return self._asked_by[relation]
+
+    def _has(self, relation: Relation) -> bool:
+        """Whether this very relation was built, or there is nothing that it could be asked of."""
+        if relation.head:
+            space = self.learned.get(relation.name)
+            return space is not None and space.record.relations[relation.name].digest == relation.digest
+        asked = [space for space in self.spaces.values() if space.compares(relation)]
+        return all(relation.name in space.record.relations for space in asked)
+
+
+def _misfit(facets: Space, space: Space, relation: Relation) -> str:
+    if facets.modality not in relation.modalities:
+        return f"it is asked of {' and '.join(relation.modalities)} items, not of {facets.modality} items"
+    if not space.compares(relation):
+        return f"it compares {', '.join(relation.weights)}, which no {facets.modality} has"
+    return ""
+
 
 def current_number(catalog: Path) -> int:
     """Number of the generation in use; 0 when there is none."""
     try:
-        with open(f"{os.fspath(catalog)}/{CURRENT}", "rb", buffering=0) as file:  # read before every question
+        with open(f"{os.fspath(catalog)}/{CURRENT}", "rb", buffering=0) as file:
             return int(file.read(32))
     except (OSError, ValueError):
         return 0

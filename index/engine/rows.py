@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -14,17 +13,19 @@ from numpy.typing import NDArray
 
 from index.engine.ann import Trees
 from index.engine.cells import Cells
+from index.engine.coarse import Coarse
 from index.engine.head import Content, Head
+from index.engine.ids import Ids
+from index.engine.mapping import mapped, release
 from index.engine.projection import Projection
 from index.engine.segments import Segment, cut
 from index.engine.spaces import unit_rows
-from index.errors import StaleIndexError
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vector, Vectors
 
 REDUCER = "reducer.f32"
-REDUCED = "reduced.f32"
-CENTRES, STARTS, LAYOUT, CELLS = "centres.f32", "starts.i64", "layout.i32", "cells.i64"
+REDUCED, SCALES, BIASES = "reduced.i8", "scales.f32", "biases.f32"
+CENTRES, COARSE, STARTS, LAYOUT, CELLS = "centres.f32", "centres.i8", "starts.i64", "layout.i32", "cells.i64"
 PROJECTION = "projection.npz"
 FACETS = "facets.f32"
 VECTORS = "vectors.f32"
@@ -95,23 +96,21 @@ class Space:
 
     def __init__(self, folder: Path, modality: Modality, record: SpaceRecord, cards: Sequence[EncoderCard]) -> None:
         self.folder = folder
+        self.name = folder.name
+        """Of its folder: the modality, or the learned relation."""
         self.modality = modality
         self.record = record
         self.cards = tuple(cards)
         self.offsets: NDArray[np.int64] = np.asarray(record.offsets, np.int64)
         self.keys: NDArray[np.int64] = mapped(folder / "keys.i64", "<i8", (record.count,))
         self.vectors: Vectors = mapped(folder / VECTORS, "<f4", (record.count, record.dim))
+        self.ids = Ids(folder, record.count)
         self._trees: dict[tuple[str, str], Trees] = {}
 
     @cached_property
     def units(self) -> NDArray[np.float16]:
         """Facets of all rows as encoded: see ``Projection.units``. float16, ``(count, raw_dim)``."""
         return mapped(self.folder / UNITS, "<f2", (self.record.count, self.projection.raw_dim))
-
-    @property
-    def name(self) -> str:
-        """Of its folder: the modality, or the learned relation."""
-        return self.folder.name
 
     @cached_property
     def projection(self) -> Projection:
@@ -130,27 +129,38 @@ class Space:
         """Hand mapped pages back to the system, and close trees: a build reads all rows several times, and
         would else seem to hold them in memory."""
         self._trees.clear()
-        _release(self.vectors)
+        release(self.vectors)
 
     @cached_property
     def _rows(self) -> NDArray[np.int32]:
-        """Row of each database key, as a table: keys count from 1 almost without holes."""
-        table = np.full(int(self.keys.max(initial=0)) + 1, -1, np.int32)
+        """Row of each database key, as a table: keys count from 1 almost without holes; the last is of all others."""
+        table = np.full(int(self.keys.max(initial=0)) + 2, -1, np.int32)
         table[self.keys] = np.arange(self.record.count, dtype=np.int32)
         return table
 
     def rows_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of items by database key; -1 for items that are not in this space. int64, same shape."""
-        known = keys < len(self._rows)
-        rows: NDArray[np.int64] = self._rows[np.where(known, keys, 0)].astype(np.int64)
-        return rows if known.all() else np.where(known, rows, -1)
+        rows: NDArray[np.int64] = self._rows.take(keys, mode="clip").astype(np.int64)
+        return rows
+
+    def rows_of_few(self, keys: Sequence[int]) -> list[int]:
+        """As ``rows_of``, sooner for a handful."""
+        table, last = self._rows, len(self._rows) - 1
+        return [table.item(min(key, last)) for key in keys]
+
+    def ids_at(self, keys: Sequence[int]) -> dict[int, str]:
+        """Ids of items by database key, of those that are in this space."""
+        placed = [(key, row) for key, row in zip(keys, self.rows_of_few(keys), strict=True) if row >= 0]
+        return {key: self.ids.of(row) for key, row in placed}
 
     def vectors_at(self, keys: Sequence[int]) -> tuple[Vectors, NDArray[np.bool_]]:
         """Rows of items by database key, zero where an item is not in this space, float32 ``(len(keys), dim)``; and
         which are in it, bool ``(len(keys),)``."""
-        rows = self.rows_of(np.asarray(keys, np.int64))
+        rows = np.asarray(self.rows_of_few(keys), np.int64)
         present = rows >= 0
-        found = np.zeros((len(keys), self.record.dim), np.float32)
+        if np.count_nonzero(present) == len(rows):
+            return self.vectors[rows], present
+        found = np.zeros((len(rows), self.record.dim), np.float32)
         found[present] = self.vectors[rows[present]]
         return found, present
 
@@ -196,11 +206,15 @@ class Space:
         plan = self.record.relations[relation]
         return mapped(self.folder / relation / REDUCER, "<f4", (self.record.dim, plan.dim))
 
-    def reduced(self, relation: str) -> Vectors:
-        """The reduced copy of all rows, laid out by cells, and half of each one's square, negative, where distances
-        count. float32, ``(count, reduced)`` or ``(count, reduced + 1)``."""
-        plan = self.record.relations[relation]
-        return mapped(self.folder / relation / REDUCED, "<f4", (self.record.count, plan.dim + self.by_distance))
+    def coarse(self, relation: str) -> Coarse:
+        """The reduced copy of all rows in 8-bit numbers, laid out by cells."""
+        plan, folder = self.record.relations[relation], self.folder / relation
+        return Coarse(
+            mapped(folder / SCALES, "<f4", (plan.dim,)),
+            mapped(folder / COARSE, "i1", (plan.cells, plan.dim)),
+            mapped(folder / REDUCED, "i1", (self.record.count, plan.dim)),
+            mapped(folder / BIASES, "<f4", (self.record.count,)) if self.by_distance else None,
+        )
 
     def trees(self, relation: str, segment: Segment) -> Trees:
         """Open (once) the trees over the centres of one segment of cells."""
@@ -371,25 +385,3 @@ class LearnedSpace(Space):
         assert content is not None
         apart = self.head.asked(asked) - answers[:, : self.head.rank]
         return self.head.reasons, self.head.shares(content, np.einsum("ij,ij->i", apart, apart))
-
-
-def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Numbers of a built file, mapped into memory.
-
-    Raises:
-        StaleIndexError: It is gone.
-    """
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    try:
-        return np.asarray(np.memmap(path, dtype, "r", shape=shape))  # plain arrays are quicker to slice
-    except (OSError, ValueError) as error:  # deleted since the manifest was read
-        raise StaleIndexError(f"{path} cannot be opened ({error}); rebuild with: simkin index --rebuild") from None
-
-
-def _release(mapped: NDArray[Any]) -> None:
-    base: Any = mapped
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = getattr(base, "base", None)
-    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)  # clean pages of a file: read again when touched again

@@ -10,11 +10,13 @@ Two methods, of which the build picks the faster that keeps the recall asked for
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine import kernel
 from index.engine.cells import half_squares
 from index.engine.rows import SearchPlan, Space
 from index.engine.segments import Segment, cover, cut
@@ -108,8 +110,10 @@ class Searcher:
             self.centres = np.ascontiguousarray(self.cells.centres)
             self.halves = half_squares(self.centres)
             self.segments = cut(self.cells.offsets, by_category=self.plan.by_category)
-            self.reduced = space.reduced(relation.name)
+            self.coarse = space.coarse(relation.name)
+            self.everywhere = np.asarray([(self.segments.start, self.segments.stop)], np.int64)
             _, self.reducer = space.reducers(relation)
+            self.to_steps = self.reducer * self.coarse.scales
 
     def search(self, query: Vector, count: int, restriction: Restriction) -> Found:
         """Find the ``count`` closest rows.
@@ -150,19 +154,35 @@ class Searcher:
         stretch = max(1.0, count / (CALIBRATED_K + SPARE))
         if may <= max(FEW, count) or self._scan_pays(may, total, stretch, passing is not None):
             return None
-        point = query @ self.reducer
         share = may / total
+        steps = query @ self.to_steps
         steered = passing is not None and share < NEARLY_ALL
         if passing is not None and steered:
-            chosen = self._nearest_passing(point, parts, stretch, share, passing)
+            chosen = self._nearest_passing(query @ self.reducer, parts, stretch, share, passing)
         else:
-            chosen = self._nearest(point, parts, stretch / share)
+            chosen = self._nearest(query, steps, parts, stretch / share)
         if passing and passing.sizes[chosen].sum() * SLACK < self._rows(len(chosen)) * share:
             return None  # those that pass lie further away
-        near = self._propose(point, chosen, int(np.ceil(self.plan.candidates * stretch)), passing)
+        rows, scores = np.empty(count, np.int64), np.empty(count, np.float32)
+        written = kernel.look(
+            steps,
+            weighted,
+            chosen,
+            self.starts,
+            self.coarse.rows,
+            self.coarse.biases,
+            self.cells.rows,
+            self.space.vectors,
+            passing.laid if passing else None,
+            restriction.excluded,
+            rows,
+            scores,
+            math.ceil(self.plan.candidates * stretch) + len(restriction.excluded),
+        )
+        if written < min(count, may - len(restriction.excluded)):
+            return None
         method = "annoy" if not steered and any(map(self._asks_annoy, parts)) else "cells"
-        found = _best([(near, self.space.vectors[near] @ weighted)], count, restriction, method)
-        return found if len(found.rows) >= min(count, may - len(restriction.excluded)) else None
+        return Found(rows[:written], scores[:written], method)
 
     def _scan_pays(self, may: int, total: int, stretch: float, masked: bool) -> bool:
         by_scan = total * self.plan.seconds_per_row * min(1.0, may / total / SPARSE)
@@ -175,30 +195,24 @@ class Searcher:
         """Rows in so many cells, on average."""
         return cells * self.space.record.count / self.plan.cells
 
-    def _nearest(self, point: Vector, parts: list[Segment], stretch: float) -> list[int]:
+    def _nearest(self, query: Vector, steps: Vector, parts: list[Segment], stretch: float) -> NDArray[np.int64]:
         """The cells to look into."""
-        probes = int(np.ceil(self.plan.probes * stretch))
-        if len(parts) == 1 and self._asks_annoy(parts[0]):
-            return self._ask_annoy(point, parts[0], probes, stretch)
-        some: list[NDArray[np.int64]] = []
-        close: list[NDArray[np.float32]] = []
-        for part in parts:
-            if self._asks_annoy(part):
-                own = np.asarray(self._ask_annoy(point, part, probes, stretch))
-                some.append(own)
-                close.append(self.centres[own] @ point - self.halves[own])
-            else:
-                some.append(np.arange(part.start, part.stop))
-                close.append(self._closeness(point, part))
-        cells, closeness = np.concatenate(some), np.concatenate(close)
-        if len(cells) > probes:
-            cells = cells[np.argpartition(closeness, len(cells) - probes)[len(cells) - probes :]]
-        nearest: list[int] = cells.tolist()
-        return nearest
+        probes = math.ceil(self.plan.probes * stretch)
+        ranges = self.everywhere
+        if self.plan.search_k or parts[0] is not self.segments:
+            asked = [part for part in parts if self._asks_annoy(part)]
+            point = query @ self.reducer
+            proposed = [cell for part in asked for cell in self._ask_annoy(point, part, probes, stretch)]
+            if len(parts) == len(asked) == 1:
+                return np.asarray(proposed, np.int64)
+            pieces = [(part.start, part.stop) for part in parts if not self._asks_annoy(part)]
+            ranges = np.asarray([*pieces, *((cell, cell + 1) for cell in proposed)], np.int64)
+        cells = np.empty(probes, np.int64)
+        return cells[: kernel.nearest(steps, self.coarse.centres, self.halves, ranges, cells)]
 
     def _nearest_passing(
         self, point: Vector, parts: list[Segment], stretch: float, share: float, passing: _Passing
-    ) -> list[int]:
+    ) -> NDArray[np.int64]:
         """The nearest cells that together hold as many passing rows as a question without a filter looks at, as far
         as their share lets expect."""
         probes = self.plan.probes * stretch
@@ -210,8 +224,7 @@ class Searcher:
             cells, closeness = cells[nearest], closeness[nearest]
         cells = cells[np.argsort(-closeness)]
         depth = int(np.searchsorted(np.cumsum(passing.sizes[cells]), self._rows(probes))) + 1
-        chosen: list[int] = cells[:depth].tolist()
-        return chosen
+        return cells[:depth]
 
     def _closeness(self, point: Vector, part: Segment) -> NDArray[np.float32]:
         """How close centres are: p·x - ‖p‖²/2, which is greatest where the distance is least."""
@@ -220,36 +233,8 @@ class Searcher:
         return closeness
 
     def _ask_annoy(self, point: Vector, part: Segment, probes: int, stretch: float) -> list[int]:
-        nodes = int(np.ceil(self.plan.search_k * stretch))
+        nodes = math.ceil(self.plan.search_k * stretch)
         return [cell + part.start for cell in self.space.trees(self.relation.name, part).nearest(point, probes, nodes)]
-
-    def _propose(self, point: Vector, chosen: list[int], wanted: int, passing: _Passing | None) -> NDArray[np.int64]:
-        """The rows in some cells that are closest by the reduced copy, in row order."""
-        if self.space.by_distance:
-            point = np.append(point, np.float32(1))
-        if passing is not None and len(passing.places) < SPARSE * len(passing.mask):
-            bounds = passing.bounds
-            places = np.concatenate([passing.places[bounds[cell] : bounds[cell + 1]] for cell in chosen])
-            products = self.reduced[places] @ point
-            if len(places) > wanted:
-                places = places[np.argpartition(products, len(places) - wanted)[len(places) - wanted :]]
-        else:
-            cells = np.asarray(chosen)
-            starts, stops = self.starts[cells], self.starts[cells + 1]
-            runs = [slice(*run) for run in zip(starts.tolist(), stops.tolist(), strict=True)]
-            products = np.concatenate([self.reduced[run] for run in runs]) @ point
-            best = np.arange(len(products))
-            if passing is not None:
-                best = np.flatnonzero(np.concatenate([passing.laid[run] for run in runs]))
-                products = products[best]
-            if len(products) > wanted:
-                best = best[np.argpartition(products, len(products) - wanted)[len(products) - wanted :]]
-            before = np.cumsum(stops - starts)
-            run = np.searchsorted(before, best, side="right")
-            places = best - before[run] + stops[run]
-        near: NDArray[np.int64] = self.cells.rows[places].astype(np.int64)
-        near.sort()  # in row order, memory is read forwards
-        return near
 
     def _passing(self, mask: NDArray[np.bool_]) -> _Passing:
         kept = self._masks.get(id(mask))

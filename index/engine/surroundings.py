@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from index.cores import usable_cores
 from index.engine.calibrate import rule_categories
-from index.engine.rows import Space, mapped
+from index.engine.mapping import mapped
+from index.engine.rows import Space
 from index.engine.search import Restriction, Searcher
 from index.relations import Relation
 from index.types import Vector

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from index.catalog import storage_errors
 from index.errors import InputError, MediaError
 from index.explaining.dimensions import find_dimensions
 from index.explaining.explanation import Explanation, Likeness, Moment, Region
@@ -20,6 +19,7 @@ from index.explaining.wording import (
     weighed_words,
 )
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 
 def explain(
@@ -47,7 +47,7 @@ def explain(
         MediaError: A file outside the catalog cannot be read.
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         weights = dict(facet_weights or {})
         pair = read_pair(recommender, a, b, relation, tuple(weights.items()))
         words = [standing(pair), *filter(None, [against(pair)])]

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, Selection, places_of
-from index.catalog import storage_errors
 from index.errors import InputError
 from index.items import Item
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 SAMPLE = 10_000
 """Items that centres are fitted on; all items are then assigned to them, block by block."""
@@ -118,7 +118,7 @@ def find_clusters(
         raise InputError(f"the number of clusters must lie between 2 and {MOST}, not {count}")
     if central < 1:
         raise InputError(f"the number of central items must be at least 1, not {central}")
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         places = places_of(recommender, relation, modality=modality)
         chosen = places.select(where)
         passing = "pass the filter and have" if where else "have"

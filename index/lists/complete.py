@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import storage_errors
 from index.errors import InputError, StaleIndexError, UnknownNameError
 from index.items import Item
 from index.lists.candidates import Candidates
@@ -20,6 +19,7 @@ from index.lists.joint import Choices, choose_jointly
 from index.lists.outfits import Measure, pair_scores
 from index.reading import CatalogReader
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 PROPOSED = 200
 """Candidates of each slot: the items of its category that go best with the given ones."""
@@ -142,7 +142,7 @@ def complete_outfit(
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
     _check(names, slots, alternatives, diversity, max_price)
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         catalog = recommender.catalog
         given = named_keys(recommender, names)
         places = places_of(recommender, relation, given)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Selection, places_of
-from index.catalog import chunks, storage_errors
+from index.catalog import chunks
 from index.errors import InputError
 from index.items import title_of
 from index.lists.clusters import part
@@ -21,6 +21,7 @@ from index.lists.map_layout import Method, OnProgress, lay_out
 from index.lists.map_spread import spread_order
 from index.reading import CatalogReader
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 from index.types import Attribute, Modality
 
 LANDMARKS = 4_000
@@ -204,7 +205,7 @@ def map_items(
         UnknownNameError: No such relation, or an attribute that no item has.
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         places = places_of(recommender, relation, modality=modality)
         chosen = places.select(where)
         if not len(chosen):

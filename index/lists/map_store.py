@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from index.answering.places import Places, places_of
-from index.catalog import storage_errors
 from index.errors import InputError
 from index.lists.map import Drawn, StyleMap, draw, dress
 from index.lists.map_layout import Method, OnProgress, choose_method
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 FOLDER = "maps"
 """In a generation's folder, with which kept maps are deleted."""
@@ -51,7 +51,7 @@ def kept_map(
     Raises:
         As ``map_items``.
     """
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         matching = recommender.catalog.matching(where) if where else None  # before anything is computed
         places = places_of(recommender, relation, modality=modality)
         generation = recommender.generation

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import storage_errors
 from index.errors import InputError
 from index.items import Item
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 from index.types import Vectors
 
 Measure: TypeAlias = Literal["log-likelihood", "score"]
@@ -105,7 +105,7 @@ def score_outfit(
         UnknownNameError: No such item or relation.
         NotBuiltError, StaleIndexError, StorageError: See ``Recommender.ask``.
     """
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         if not 2 <= len(names) <= MOST:
             raise InputError(f"an outfit has 2 to {MOST} items, not {len(names)}; name its items one after another")
         keys = named_keys(recommender, names)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import storage_errors
 from index.errors import InputError
 from index.items import Item
 from index.lists.candidates import Candidates
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 QUESTIONS = 16
 """Places between both ends around which items are looked for."""
@@ -99,7 +99,7 @@ def find_path(
     """
     if between is not None and not 0 <= between <= MOST:
         raise InputError(f"the number of items between both ends must lie between 0 and {MOST}, not {between}")
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         ends = named_keys(recommender, [start, goal])
         places = places_of(recommender, relation, ends)
         pool = _pool(places, ends, max(ANSWERS, 2 * (between or 0)))
@@ -146,7 +146,7 @@ def scores_from(
     Raises:
         As ``find_path``.
     """
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         keys = named_keys(recommender, names)
         (first,) = named_keys(recommender, [start])
         places = places_of(recommender, relation, [first, *keys])

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from index.answering.places import Places, named_keys, places_of
-from index.catalog import storage_errors
 from index.errors import InputError, UnknownNameError
 from index.lists.m3u import write_m3u
 from index.lists.play_order import Order, chain, path, radius
 from index.lists.pool import Trend, Wish, lasts
 from index.lists.tracks import Track, measured, read_tracks, values_of
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 
 Mode: TypeAlias = Literal["radius", "chain", "path"]
 """Closest to the seeds; each closest to the one before; from one track to another in small steps."""
@@ -139,7 +139,7 @@ def make_playlist(
     """
     mode = mode or ("path" if to is not None else "radius")
     _check(seeds, mode, to, length, minutes, artist_gap, trend, seed)
-    with storage_errors(recommender.catalog.folder):
+    with StorageTrouble(recommender.catalog.folder):
         given = named_keys(recommender, [*seeds, *([to] if to is not None else [])])
         items = recommender.catalog.items(given)
         sounds = all("audio" in item.modalities for item in items.values())

@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 from index.answering.duplicates import SUSPECT, facet_cosines
 from index.answering.places import Places, places_of
 from index.answering.question import raw_of_items, vectors_of
-from index.catalog import storage_errors
 from index.encoders import overlay_of, pixels_of
 from index.errors import InputError, UnknownNameError
 from index.items import Item
 from index.lists.candidates import Candidates
 from index.lists.tracks import Track, last_alike, measured, read_tracks
 from index.recommender import Recommender
+from index.trouble import StorageTrouble
 from index.types import Modality, Vector, Vectors
 
 Kind: TypeAlias = Literal["picture", "recording"]
@@ -139,7 +139,7 @@ def find_duplicates(
     if modality not in ("", "image", "audio"):
         raise UnknownNameError.of("modality", modality, ("image", "audio"))
     # many small products, which several threads would only wait for each other with
-    with storage_errors(recommender.catalog.folder), threadpool_limits(1):
+    with StorageTrouble(recommender.catalog.folder), threadpool_limits(1):
         spaces = [places for kind in ("image", "audio") for places in _places(recommender, kind, modality)]
         total = sum(len(places.select()) for places in spaces)
         groups: list[Group] = []

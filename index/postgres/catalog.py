@@ -26,8 +26,8 @@ from index.postgres.overview import overview
 from index.postgres.schema import check_format
 from index.postgres.session import Session, storable, told
 from index.postgres.spaces import open_generation
-from index.reading import HeldEncoder, columns_of
-from index.relations import RELATIONS, Relation
+from index.reading import HeldEncoder, Now, columns_of
+from index.relations import RELATIONS, Relation, relation_named
 from index.types import Attribute, EncoderCard, Modality, Vectors
 
 _HELD = (
@@ -122,9 +122,10 @@ class PostgresCatalog(PostgresListing):
         """Number of the last push that changed anything."""
         return self.state.version
 
-    def current_number(self) -> int:
-        """Number of the generation in use as of ``sequence``; 0 when there is none."""
-        return self._known().generation
+    def now(self, *, anew: bool = False) -> Now:
+        """What it is now: its last change, its generation in use, its relations."""
+        state = self.state
+        return Now(state.version, state.generation, state.relations)
 
     def open_generation(self) -> Generation:
         """The generation in use.
@@ -221,10 +222,7 @@ class PostgresCatalog(PostgresListing):
         Raises:
             UnknownNameError: There is none; the message names the nearest.
         """
-        relations = self.state.relations
-        if name not in relations:
-            raise UnknownNameError.of("relation", name, relations)
-        return relations[name]
+        return relation_named(self.state.relations, name)
 
     def _known(self) -> State:
         """What was read last, which is as of the question that is being answered."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from index.address import PostgresAddress
-from index.catalog import Catalog, storage_errors
+from index.catalog import Catalog
 from index.errors import InputError, LockedError, NotBuiltError
 from index.postgres import session
 from index.postgres.building import OnStage, build_generation
 from index.postgres.mirror import put_items, put_small_tables
 from index.postgres.schema import check_format, make_tables, rows_table, set_setting, setting
 from index.postgres.source import Source
+from index.trouble import StorageTrouble
 
 if TYPE_CHECKING:
     import psycopg
@@ -87,7 +88,7 @@ def push(
         raise InputError(f"partitions must lie between 0 and 1024, not {options.partitions}")
     started = time.monotonic()
     with ExitStack() as stack:
-        stack.enter_context(storage_errors(catalog.folder))
+        stack.enter_context(StorageTrouble(catalog.folder))
         stack.enter_context(session.told(address))
         connection = stack.enter_context(session.connect(address))
         source = stack.enter_context(closing(Source(catalog)))

@@ -49,7 +49,7 @@ class PostgresRecommender(Recommender):
             question.vector, count, self._limits(question, relation, query.where)
         )
         scores = space.scores(question.vector, found.products)
-        return Pool(found.keys, scores, found.vectors, found.method), len(found.keys) < count
+        return Pool(found.keys, scores, lambda: found.vectors, found.method), len(found.keys) < count
 
     def _searcher_of(self, space: Space, relation: Relation) -> TableSearcher:
         assert isinstance(space, PostgresSpace)

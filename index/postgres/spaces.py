@@ -55,17 +55,17 @@ class PostgresSpace(Space):
         self.record = replace(record, relations={n: replace(p, method="exact") for n, p in record.relations.items()})
         self.cards = tuple(cards)
         self.offsets = np.asarray(record.offsets, np.int64)
-        self._name = name
+        self.name = name
         self._projection = projection
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     @cached_property
     def projection(self) -> Projection:
         with np.load(io.BytesIO(self._projection)) as arrays:
             return Projection.of_arrays(arrays, self.cards)
+
+    def ids_at(self, keys: Sequence[int]) -> dict[int, str]:
+        """None are kept: the catalog tells them."""
+        return {}
 
     def vectors_at(self, keys: Sequence[int]) -> tuple[Vectors, NDArray[np.bool_]]:
         """Rows of items by key, and which there are: see ``Space.vectors_at``."""
@@ -176,10 +176,8 @@ class PostgresGeneration(Generation):
     """One generation; its folder, below the cache, keeps the maps that are computed of it here."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.folder = folder
+        super().__init__(folder, replace(manifest, spaces={}), {})
         self.manifest = manifest
-        self.spaces = {}
-        self.learned = {}
 
 
 def open_generation(catalog: PostgresCatalog) -> PostgresGeneration:

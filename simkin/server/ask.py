@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from index import answers
-from index.catalog import storage_errors
 from index.errors import InputError, SimkinError
 from index.live import LiveCatalog
+from index.trouble import StorageTrouble
 from simkin.server.bodies import AnswerShape, AnswersShape, Question, Questions, WeightedItem
 from simkin.server.cache import ByteCache
 from simkin.server.errors import told
@@ -92,9 +92,9 @@ async def recommend_batch(request: Request, questions: Questions) -> Response:
 def answered(live: LiveCatalog, query: answers.Query, cache: ByteCache) -> bytes:
     """An answer as JSON; from the cache, when the same was asked since the catalog changed last."""
     recommender = live.recommender
-    with storage_errors(live.folder):
-        state = (recommender.catalog.identity, recommender.generation.manifest.number, recommender.catalog.sequence)
-    key = (state, query)
+    with StorageTrouble(live.folder):
+        now = recommender.catalog.now()
+    key = (recommender.catalog.identity, now.number, now.sequence, query)
     content = cache.get(key)
     if content is None:
         content = json_bytes(answer_json(recommender.ask(query)))

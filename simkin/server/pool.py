@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from index.address import Place
-from index.catalog import storage_errors
 from index.errors import SimkinError
 from index.live import LiveCatalog
+from index.trouble import StorageTrouble
 from simkin.server.errors import Refusal
 
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ class ThreadPool:
             result: Any = None
             problem: Exception | None = None
             try:
-                with storage_errors(live.folder):
+                with StorageTrouble(live.folder):
                     result = job.function(live)
             except Exception as error:
                 problem = error

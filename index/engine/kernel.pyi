@@ -1,0 +1,66 @@
+"""The innermost loops of searching cells, compiled from ``kernel.c``.
+
+Arrays are C-contiguous and of the kind named; anything else is a TypeError, shapes that do not fit a ValueError, and
+numbers that point outside of an array, as in damaged files, an IndexError. Nothing else is read or written.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+def nearest(
+    point: NDArray[np.float32],
+    centres: NDArray[np.int8],
+    halves: NDArray[np.float32],
+    ranges: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    /,
+) -> int:
+    """Find the cells of some ranges whose centres lie closest to a point: p·x - ‖x‖²/2 is greatest there.
+
+    Args:
+        point: float32, shape ``(d,)``.
+        centres: int8, shape ``(n, d)``.
+        halves: ‖x‖²/2 of each: float32, shape ``(n,)``.
+        ranges: First cell and one past the last of each range: int64, shape ``(m, 2)``.
+        cells: The nearest are written here, ascending: int64, as many as are wanted.
+
+    Returns:
+        How many were written.
+    """
+
+def look(
+    point: NDArray[np.float32],
+    weighted: NDArray[np.float32],
+    cells: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    reduced: NDArray[np.int8],
+    biases: NDArray[np.float32] | None,
+    layout: NDArray[np.int32],
+    vectors: NDArray[np.float32],
+    passing: NDArray[np.bool_] | None,
+    excluded: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    candidates: int,
+    /,
+) -> int:
+    """Find the closest rows in some cells: the reduced copy proposes, products of whole rows decide.
+
+    Args:
+        point: What the reduced copy is multiplied by: float32, shape ``(w,)``.
+        weighted: What rows are multiplied by: float32, shape ``(d,)``.
+        cells: Cells to look into, each at most once: int64.
+        starts: First place of each cell, then the number of places: int64, shape ``(cells + 1,)``.
+        reduced: int8, shape ``(n, w)``, in the order of places.
+        biases: Added to their products with the point: float32, shape ``(n,)``; ``None`` for nothing.
+        layout: Which row lies at each place: int32, shape ``(n,)``.
+        vectors: Rows: float32, shape ``(n, d)``.
+        passing: Which places may answer: bool, shape ``(n,)``; ``None`` for all.
+        excluded: Rows that may not answer, few of them: int64.
+        rows: The closest are written here, best first, ties in row order: int64, as many as are wanted.
+        scores: And their products: float32, as many.
+        candidates: How many places are proposed, at least 1.
+
+    Returns:
+        How many were written.
+    """

@@ -1,0 +1,165 @@
+"""The compiled loops: the same as NumPy says, and no memory but the arrays' own is read or written."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index.engine import kernel
+from index.engine.coarse import in_steps, scales_of
+
+RNG = np.random.default_rng(4)
+
+
+def laid_out(rows: int, dim: int, width: int, cells: int) -> dict[str, Any]:
+    """Arrays of a made-up layout: cells of unequal sizes, some of them empty."""
+    vectors = RNG.normal(size=(rows, dim)).astype(np.float32)
+    reduced = vectors[:, :width]
+    scales = scales_of(np.abs(reduced).max(axis=0))
+    layout = RNG.permutation(rows).astype(np.int32)
+    cuts = np.sort(RNG.integers(0, rows + 1, cells - 1))
+    return {
+        "scales": scales,
+        "starts": np.concatenate([[0], cuts, [rows]]).astype(np.int64),
+        "layout": layout,
+        "reduced": in_steps(reduced[layout], scales),
+        "vectors": vectors,
+    }
+
+
+def look(made: dict[str, Any], **changed: Any) -> list[tuple[int, float]]:
+    """Ask the kernel about row 7, with some arguments changed."""
+    query = made["vectors"][7]
+    arguments = {
+        "point": query[: made["reduced"].shape[1]] * made["scales"],
+        "weighted": query,
+        "cells": np.arange(len(made["starts"]) - 1),
+        "starts": made["starts"],
+        "reduced": made["reduced"],
+        "biases": None,
+        "layout": made["layout"],
+        "vectors": made["vectors"],
+        "passing": None,
+        "excluded": np.zeros(0, np.int64),
+        "rows": np.empty(10, np.int64),
+        "scores": np.empty(10, np.float32),
+        "candidates": len(made["vectors"]),
+    }
+    arguments.update(changed)
+    written = kernel.look(*arguments.values())
+    return list(zip(arguments["rows"][:written].tolist(), arguments["scores"][:written].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("width", [3, 16, 37])
+def test_with_every_row_proposed_the_closest_are_found(width: int) -> None:
+    """In their order, equals by row, whatever the dimensions."""
+    made = laid_out(500, 45, width, 12)
+    made["vectors"][[3, 90, 400]] = made["vectors"][7]
+    found = look(made)
+    products = made["vectors"] @ made["vectors"][7]
+    assert [row for row, _ in found] == np.lexsort((np.arange(500), -products.round(3)))[:10].tolist()
+    assert [row for row, _ in found[:4]] == [3, 7, 90, 400]
+    assert [score for _, score in found] == pytest.approx(products[[row for row, _ in found]], rel=1e-5)
+
+
+def test_the_reduced_copy_proposes() -> None:
+    """Those of few candidates are the ones that the steps say, biases among them."""
+    made = laid_out(300, 20, 8, 5)
+    biases = RNG.normal(size=300).astype(np.float32)
+    steps = made["reduced"].astype(np.float32) @ (made["vectors"][7][:8] * made["scales"]) + biases
+    proposed = set(made["layout"][np.argsort(-steps)[:25]].tolist())
+    found = look(made, biases=biases, candidates=25, rows=np.empty(300, np.int64), scores=np.empty(300, np.float32))
+    assert {row for row, _ in found} == proposed
+
+
+@pytest.mark.parametrize("candidates", [1, 20, 64, 65, 299])
+def test_many_candidates_are_chosen_as_few_are(candidates: int) -> None:
+    """Both ways of choosing."""
+    made = laid_out(300, 16, 16, 7)
+    found = look(made, candidates=candidates, rows=np.empty(300, np.int64), scores=np.empty(300, np.float32))
+    steps = made["reduced"].astype(np.float32) @ (made["vectors"][7] * made["scales"])
+    assert {row for row, _ in found} == set(made["layout"][np.argsort(-steps)[:candidates]].tolist())
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
+def test_only_who_may_answers() -> None:
+    """Rows outside of the cells, those that fail and those excluded are left out."""
+    made = laid_out(200, 16, 16, 6)
+    passing = RNG.random(200) < 0.5
+    cells = np.asarray([1, 4], np.int64)
+    found = look(made, cells=cells, passing=passing, excluded=np.asarray([7, 11]), rows=np.empty(200, np.int64),
+                 scores=np.empty(200, np.float32))  # fmt: skip
+    places = np.concatenate([np.arange(made["starts"][cell], made["starts"][cell + 1]) for cell in cells])
+    wanted = set(made["layout"][places[passing[places]]].tolist()) - {7, 11}
+    assert {row for row, _ in found} == wanted
+
+
+def test_the_nearest_cells_of_some_ranges() -> None:
+    """Ascending, and no more than there are."""
+    centres = RNG.normal(size=(90, 24)).astype(np.float32)
+    scales = scales_of(np.abs(centres).max(axis=0))
+    halves = (np.square(centres).sum(axis=1) / 2).astype(np.float32)
+    point = centres[50] * scales
+    steps = in_steps(centres, scales)
+    closeness = steps.astype(np.float32) @ point - halves
+    ranges = np.asarray([(10, 40), (45, 80)], np.int64)
+    allowed = np.concatenate([np.arange(10, 40), np.arange(45, 80)])
+    for wanted in (1, 5, 64, 65, 100):
+        cells = np.empty(wanted, np.int64)
+        written = kernel.nearest(point, steps, halves, ranges, cells)
+        best = allowed[np.argsort(-closeness[allowed])[:wanted]]
+        assert cells[:written].tolist() == sorted(best.tolist())
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"cells": np.asarray([99])}, IndexError),
+        ({"cells": np.asarray([-1])}, IndexError),
+        ({"starts": np.asarray([0, 900, 200], np.int64), "cells": np.asarray([0])}, IndexError),
+        ({"starts": np.asarray([5, 0], np.int64), "cells": np.asarray([0])}, IndexError),
+        ({"layout": np.full(200, 200, np.int32)}, IndexError),
+        ({"layout": np.full(200, -1, np.int32)}, IndexError),
+        ({"layout": np.zeros(199, np.int32)}, ValueError),
+        ({"biases": np.zeros(3, np.float32)}, ValueError),
+        ({"passing": np.zeros(3, bool)}, ValueError),
+        ({"point": np.zeros(5, np.float32)}, ValueError),
+        ({"weighted": np.zeros(5, np.float32)}, ValueError),
+        ({"scores": np.zeros(5, np.float32)}, ValueError),
+        ({"candidates": 0}, ValueError),
+        ({"weighted": np.zeros(16, np.float64)}, TypeError),
+        ({"cells": np.zeros(2, np.int32)}, TypeError),
+        ({"vectors": np.zeros((200, 32), np.float32)[:, ::2]}, (ValueError, BufferError)),
+        ({"candidates": "many"}, TypeError),
+    ],
+    ids=str,
+)
+def test_arrays_that_do_not_fit_are_refused(changed: dict[str, Any], error: Any) -> None:
+    """Damaged files among them: an error, never memory of somebody else's."""
+    made = laid_out(200, 16, 16, 6)
+    with pytest.raises(error):
+        look(made, **changed)
+
+
+def test_numbers_that_are_none_harm_nothing() -> None:
+    """NaN, infinities and a question of zeros: whatever comes, it ends, with rows that exist."""
+    made = laid_out(400, 16, 16, 6)
+    made["vectors"][::3] = np.nan
+    for query in (np.full(16, np.nan, np.float32), np.full(16, np.inf, np.float32), np.zeros(16, np.float32)):
+        found = look(made, weighted=query, point=query, candidates=100)
+        assert len(found) == 10
+        assert all(0 <= row < 400 for row, _ in found)
+
+
+def test_long_looks_let_other_threads_run() -> None:
+    """Half a million numbers and more are read without the interpreter's lock, by several at once."""
+    made = laid_out(40_000, 16, 16, 30)
+    expected = look(made, candidates=50)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(look(made, candidates=50))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4
