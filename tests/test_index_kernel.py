@@ -163,3 +163,27 @@ def test_long_looks_let_other_threads_run() -> None:
     for thread in threads:
         thread.join()
     assert found == [expected] * 4
+
+
+def test_pairs_that_are_alike_in_every_part() -> None:
+    """The later of the two from some row on; absent parts are like nothing."""
+    rows = RNG.normal(size=(60, 40)).astype(np.float32)
+    rows[30:] = rows[:30] + 0.3 * RNG.normal(size=(30, 40)).astype(np.float32)
+    rows[5, 7:19] = 0
+    bounds = np.asarray([0, 7, 19, 40], np.int64)
+    expected = np.ones((60, 60), bool)
+    for start, stop in ((0, 7), (7, 19), (19, 40)):
+        expected &= rows[:, start:stop] @ rows[:, start:stop].T >= 2.5
+    expected = np.triu(expected, 1)
+    for first in (0, 1, 33, 60):
+        found = np.zeros((60, 60), bool)
+        expected[:, :first] = False
+        assert kernel.alike(rows, bounds, found, 2.5, first) == expected.sum()
+        assert (found == expected).all()
+
+
+@pytest.mark.parametrize("bounds", [[0, 41], [-1, 5], [5, 3], []])
+def test_bounds_outside_of_rows_are_refused(bounds: list[int]) -> None:
+    """Nothing beyond a row is read."""
+    with pytest.raises((IndexError, ValueError)):
+        kernel.alike(np.zeros((3, 40), np.float32), np.asarray(bounds, np.int64), np.zeros((3, 3), bool), 0.5, 0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from index.errors import MediaError
 from index.types import EncoderCard, Vector
+from vision import kernel
 from vision.cards import CARD
 from vision.color import color_vector, rgb_to_lab
 from vision.decode import decode_picture
@@ -68,8 +67,7 @@ def describe_picture(rgb: NDArray[np.uint8]) -> Vector:
     Raises:
         MediaError: Stage ``"encode"`` when the picture is blank.
     """
-    extrema = cast(tuple[tuple[int, int], ...], Image.fromarray(rgb).getextrema())  # one pair per channel
-    if all(high - low <= FLAT_RANGE for low, high in extrema):
+    if kernel.flat(np.ascontiguousarray(rgb), FLAT_RANGE):
         raise MediaError("encode", "the picture is one flat colour; there is nothing to compare")
     found = find_foreground(rgb)
     lab = rgb_to_lab(found.rgb)

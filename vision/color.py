@@ -18,6 +18,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vision import kernel
+
 BINS = 8
 """Bins along each of L, a and b."""
 
@@ -46,17 +48,9 @@ def color_vector(lab: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray
         Unit length, float32, shape ``(COLOR_DIM,)``, ordered by L, then a, then b.
     """
     weight = ((mask + np.float32(1e-6)) * _centre_weight(mask.shape[0])).ravel()
-    lightness, upper_l = _bin(lab[..., 0].ravel(), 0.0, 100.0)
-    red, upper_a = _bin(lab[..., 1].ravel(), -CHROMA_RANGE, CHROMA_RANGE)
-    yellow, upper_b = _bin(lab[..., 2].ravel(), -CHROMA_RANGE, CHROMA_RANGE)
-    lowest = (lightness * BINS + red) * BINS + yellow
-    histogram = np.zeros(COLOR_DIM)
-    for step_l, share_l in ((0, weight * (1 - upper_l)), (BINS * BINS, weight * upper_l)):
-        for step_a, share_a in ((0, share_l * (1 - upper_a)), (BINS, share_l * upper_a)):
-            above = share_a * upper_b
-            histogram += np.bincount(lowest + (step_l + step_a), share_a - above, COLOR_DIM)
-            histogram += np.bincount(lowest + (step_l + step_a + 1), above, COLOR_DIM)
-    vector = np.sqrt(np.maximum(histogram, 0.0))
+    histogram = np.empty((BINS, BINS, BINS))
+    kernel.soft_histogram(np.ascontiguousarray(lab).reshape(-1, 3), weight, *_axes(), histogram)
+    vector = np.sqrt(np.maximum(histogram.ravel(), 0.0))
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
@@ -69,22 +63,24 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         L in 0..100, a and b in about -108..98, float32, same shape.
     """
-    matrix = (np.array(_RGB_TO_XYZ) / np.array(_WHITE_D65)[:, None]).T.astype(np.float32) * np.float32(_STEPS)
-    relative = _linear_table()[rgb].reshape(-1, 3) @ matrix
-    f = _cube_root_table()[(relative + np.float32(0.5)).astype(np.int32)]
-    lab = np.empty_like(f)
-    lab[:, 0] = np.float32(116) * f[:, 1] - np.float32(16)
-    lab[:, 1] = np.float32(500) * (f[:, 0] - f[:, 1])
-    lab[:, 2] = np.float32(200) * (f[:, 1] - f[:, 2])
-    shaped: NDArray[np.float32] = lab.reshape(rgb.shape)
-    return shaped
+    pixels = np.ascontiguousarray(rgb).reshape(-1, 3)
+    lab = np.empty(pixels.shape, np.float32)
+    kernel.lab(pixels, _linear_table(), _matrix(), _cube_root_table(), lab)
+    return lab.reshape(rgb.shape)
 
 
-def _bin(values: NDArray[np.float32], low: float, high: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Lower of the two nearest bins, and the share of the upper one; both shape ``(n,)``."""
-    position = np.clip((values - np.float32(low)) * np.float32(BINS / (high - low)) - np.float32(0.5), 0, BINS - 1)
-    lower = np.minimum(position.astype(np.intp), BINS - 2)
-    return lower, position - lower.astype(np.float32)
+@cache
+def _axes() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where L, a and b begin, and how many bins one unit of each is; shape ``(3,)`` each."""
+    lows, highs = np.array([0.0, -CHROMA_RANGE, -CHROMA_RANGE]), np.array([100.0, CHROMA_RANGE, CHROMA_RANGE])
+    return lows.astype(np.float32), (BINS / (highs - lows)).astype(np.float32)
+
+
+@cache
+def _matrix() -> NDArray[np.float32]:
+    """From linear light to places in the cube root table, shape ``(3, 3)``."""
+    relative = np.array(_RGB_TO_XYZ) / np.array(_WHITE_D65)[:, None]
+    return np.ascontiguousarray(relative.T.astype(np.float32) * np.float32(_STEPS))
 
 
 @cache

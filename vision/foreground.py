@@ -13,11 +13,13 @@ of 1,000 phone photos (share of nearest neighbours of the same kind, by shape al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vision import kernel
 from vision.color import rgb_to_lab
 
 CANVAS = 128
@@ -75,25 +77,25 @@ def find_foreground(rgb: NDArray[np.uint8]) -> Foreground:
     columns, rows = (max(8, round(side * scale)) for side in (width, height))
     small = np.asarray(picture.resize((columns, rows), Image.Resampling.BOX))
     mask, doubt = _difference_mask(rgb_to_lab(small))
-    solid = mask > 0.5
-    if np.count_nonzero(solid) < LEAST * solid.size:
+    filled = np.empty((rows, columns), np.uint8)
+    in_columns, in_rows = np.empty(columns, np.int64), np.empty(rows, np.int64)
+    kernel.filled(mask, in_columns, in_rows, filled, doubt)
+    if in_rows.sum() < LEAST * mask.size:
         whole = picture.resize((CANVAS, CANVAS), Image.Resampling.BOX)
         return Foreground(np.asarray(whole), np.ones((CANVAS, CANVAS), np.float32), False, (0.0, 0.0, width, height))
-    left, right = (edge / columns for edge in _extent(solid.sum(axis=0)))
-    top, bottom = (edge / rows for edge in _extent(solid.sum(axis=1)))
+    left, right = (edge / columns for edge in _extent(in_columns))
+    top, bottom = (edge / rows for edge in _extent(in_rows))
     reach = max((right - left) * width, (bottom - top) * height) * (0.5 + MARGIN)
     middle_x, middle_y = (left + right) / 2 * width, (top + bottom) / 2 * height
     tight = (middle_x - reach, middle_y - reach, middle_x + reach, middle_y + reach)
     left, top, right, bottom = (float(a + doubt * (b - a)) for a, b in zip(tight, (0, 0, width, height), strict=True))
     box = (left, top, right, bottom)
-    surroundings = small[~solid]
-    fill = tuple(int(v) for v in np.median(surroundings, axis=0)) if len(surroundings) else (255, 255, 255)
-    filled = np.maximum(np.maximum(mask, _enclosed(solid)), np.float32(doubt)) * np.float32(255)
+    fill = kernel.surroundings(small, mask)
     to_small = (columns / width, rows / height) * 2
     small_box = tuple(edge * ratio for edge, ratio in zip(box, to_small, strict=True))
     return Foreground(
         np.asarray(_cut(picture, box, fill)),
-        np.asarray(_cut(Image.fromarray(filled.astype(np.uint8)), small_box, 0), dtype=np.float32) / np.float32(255),
+        np.asarray(_cut(Image.fromarray(filled), small_box, 0), dtype=np.float32) / np.float32(255),
         plain=True,
         box=box,
     )
@@ -110,48 +112,40 @@ def _difference_mask(lab: NDArray[np.float32]) -> tuple[NDArray[np.float32], flo
         in which case the mask is all zero.
     """
     rows, columns = lab.shape[:2]
-    rim = np.ones((rows, columns), dtype=bool)
-    rim[2:-2, 2:-2] = False
+    rim, place = _rim(rows, columns)
     colours = lab[rim]
-    usual = np.linalg.norm(colours - np.median(colours, axis=0), axis=1) < UNEVEN + NOTICEABLE
+    middle = (len(colours) - 1) // 2, len(colours) // 2
+    medians = np.partition(colours.T.copy(), middle, axis=1)[:, list(middle)].mean(axis=1)
+    usual = np.square(colours - medians).sum(axis=1) < np.float32(UNEVEN + NOTICEABLE) ** 2
     if np.count_nonzero(usual) < 0.5 * len(usual):
         return np.zeros((rows, columns), np.float32), 1.0
-    across = np.linspace(-1, 1, columns, dtype=np.float32)
-    down = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
-    place = np.stack([np.ones_like(lab[..., 0]), across + 0 * down, down + 0 * across], axis=-1)
-    known = place[rim][usual]
+    known = place[usual]
     plane = np.linalg.solve(known.T @ known, known.T @ colours[usual])
-    apart = lab - place @ plane
-    difference = np.sqrt(np.einsum("yxc,yxc->yx", apart, apart))
-    unevenness = float(np.quantile(difference[rim], 0.8))
+    difference = np.empty((rows, columns), np.float32)
+    kernel.apart(lab, plane, difference)
+    around = np.sort(difference[rim])
+    unevenness = float(np.interp(0.8 * (len(around) - 1), np.arange(len(around)), around))  # their quantile
     if unevenness >= UNEVEN:
         return np.zeros((rows, columns), np.float32), 1.0
-    near = max(NOTICEABLE, 1.5 * unevenness)
-    mask = np.clip((difference - near) / (0.5 * near + 2.0), 0.0, 1.0)
-    despeckled: NDArray[np.float32] = np.clip(2 * _blurred(mask) - 0.5, 0.0, 1.0).astype(np.float32)
-    return despeckled, max(0.0, (unevenness - PLAIN) / (UNEVEN - PLAIN))
+    mask = np.empty((rows, columns), np.float32)
+    kernel.despeckled(difference, mask, max(NOTICEABLE, 1.5 * unevenness))
+    return mask, max(0.0, (unevenness - PLAIN) / (UNEVEN - PLAIN))
 
 
-def _blurred(mask: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mean of 3 × 3 pixels, same shape."""
-    padded = np.pad(mask, 1, mode="edge")
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    mean: NDArray[np.floating] = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
-    return mean
+@lru_cache(32)
+def _rim(rows: int, columns: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Which pixels are the rim, two wide, bool ``(rows, columns)``; and for each of these 1 and where it lies across
+    and down, from -1 to 1, float32 ``(n, 3)``."""
+    rim = np.ones((rows, columns), dtype=bool)
+    rim[2:-2, 2:-2] = False
+    down, across = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    return rim, np.column_stack([np.ones(np.count_nonzero(rim)), across[rim], down[rim]]).astype(np.float32)
 
 
 def _extent(counts: NDArray[np.int64]) -> tuple[int, int]:
     """First and one past the last position that hold the foreground without ``TRIMMED`` at either end."""
     share = np.cumsum(counts) / counts.sum()
     return int(np.searchsorted(share, TRIMMED)), int(np.searchsorted(share, 1 - TRIMMED)) + 1
-
-
-def _enclosed(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels with foreground left, right, above and below: prints and panels of the background's colour."""
-    seen = np.logical_or.accumulate
-    beside = seen(solid, axis=1) & seen(solid[:, ::-1], axis=1)[:, ::-1]
-    between: NDArray[np.bool_] = beside & seen(solid, axis=0) & seen(solid[::-1], axis=0)[::-1]
-    return between
 
 
 def _cut(picture: Image.Image, box: tuple[float, ...], fill: tuple[int, ...] | int) -> Image.Image:

@@ -25,6 +25,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vision import kernel
+
 DIRECTIONS = 16
 """Directions around the full circle, 22.5° apart; even, so that mirroring maps directions onto directions."""
 
@@ -50,46 +52,18 @@ def shape_vector(lightness: NDArray[np.float32]) -> NDArray[np.float32]:
     parts = []
     for picture, cells in ((half, FINE_CELLS), (halved(half), COARSE_CELLS)):
         window = _windows(cells, picture.shape[0])
-        pooled = np.matmul(np.matmul(window, direction_maps(picture, DIRECTIONS)), window.T)
+        pooled = np.empty((DIRECTIONS, cells, cells), np.float32)
+        kernel.oriented(picture, window, pooled)
         part = _folded(np.sqrt(pooled)).ravel()
         parts.append(part / max(float(np.linalg.norm(part)), 1e-12))
     vector = np.concatenate(parts)
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), dtype=np.float32)
 
 
-def direction_maps(lightness: NDArray[np.float32], directions: int) -> NDArray[np.float32]:
-    """Gradient magnitude of every pixel, shared between the two nearest directions.
-
-    Args:
-        lightness: float32, shape ``(n, n)``.
-        directions: Number of directions around the full circle; direction ``k`` points at angle
-            ``2π k / directions``, counted from "lighter to the right" towards "lighter downwards".
-
-    Returns:
-        float32, shape ``(directions, n, n)``; the sum over directions is the magnitude of the centred
-        difference, zero across the picture's own rim.
-    """
-    across = np.zeros_like(lightness)
-    down = np.zeros_like(lightness)
-    across[:, 1:-1] = lightness[:, 2:] - lightness[:, :-2]
-    down[1:-1] = lightness[2:] - lightness[:-2]
-    magnitude = np.sqrt(across * across + down * down).ravel()
-    position = np.arctan2(down, across).ravel() * np.float32(directions / (2 * np.pi)) + np.float32(directions)
-    lower = position.astype(np.intp)
-    upper_share = (position - lower) * magnitude
-    lower %= directions
-    pixel = np.arange(magnitude.size)
-    maps = np.zeros((directions, magnitude.size), np.float32)
-    maps[lower, pixel] = magnitude - upper_share
-    maps[(lower + 1) % directions, pixel] += upper_share
-    return maps.reshape(directions, *lightness.shape)
-
-
 def halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of each 2 × 2 block; float32, shape ``(n, m)`` to ``(n // 2, m // 2)``."""
-    smaller: NDArray[np.float32] = (
-        values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2]
-    ) * np.float32(0.25)
+    smaller = np.empty((values.shape[0] // 2, values.shape[1] // 2), np.float32)
+    kernel.halved(np.ascontiguousarray(values), smaller)
     return smaller
 
 

@@ -19,6 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vision import kernel
 from vision.shape import halved
 
 SCALES = ((0, 1), (0, 2), (1, 2), (1, 4))
@@ -28,7 +29,7 @@ LEAST_STEP = 1.0
 """How much lighter, in CIE L, a neighbour must be to count: about one just noticeable step, above JPEG noise."""
 
 _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
-"""Row and column steps to the neighbours, bit 0 first: from the right, counter-clockwise."""
+"""Row and column steps to the neighbours, bit 0 first: from the right, counter-clockwise, as in ``kernel.c``."""
 
 PATTERNS = 35
 """Uniform patterns that differ other than by mirroring (34), and one for all the rest."""
@@ -46,53 +47,18 @@ def texture_vector(lightness: NDArray[np.float32], mask: NDArray[np.float32]) ->
     Returns:
         Unit length, float32, shape ``(TEXTURE_DIM,)``: scale by scale.
     """
-    pyramid = ((lightness, mask), (halved(lightness), halved(mask)))
+    whole = np.ascontiguousarray(lightness), np.ascontiguousarray(mask)
+    pyramid = (whole, (halved(lightness), halved(mask)))
     parts = []
     for level, radius in SCALES:
         picture, weight = pyramid[level]
-        inner = slice(radius, -radius)
-        labels = _labels()[binary_patterns(picture, radius, LEAST_STEP)]
-        counted = (weight[inner, inner] + np.float32(1e-6)) * np.sqrt(_contrast(picture, radius) + np.float32(1e-6))
-        part = np.sqrt(np.bincount(labels.ravel(), counted.ravel(), PATTERNS))
+        counts = np.empty(PATTERNS)
+        kernel.patterns(picture, weight, _labels(), counts, radius, LEAST_STEP)
+        part = np.sqrt(counts)
         parts.append(part / np.linalg.norm(part))
     vector = np.concatenate(parts)
     vector /= np.linalg.norm(vector)
     return vector.astype(np.float32)
-
-
-def binary_patterns(lightness: NDArray[np.float32], radius: int, least_step: float) -> NDArray[np.uint8]:
-    """Which of the eight neighbours on a square of the given radius are lighter than the centre.
-
-    Args:
-        lightness: float32, shape ``(n, n)``.
-        radius: Distance to the neighbours along rows and columns, in pixels.
-        least_step: Bit ``k`` is set where neighbour ``k`` is at least this much lighter.
-
-    Returns:
-        uint8, shape ``(n - 2 * radius, n - 2 * radius)``.
-    """
-    threshold = lightness[radius:-radius, radius:-radius] + np.float32(least_step)
-    patterns = np.zeros(threshold.shape, np.uint8)
-    for bit, (down, across) in enumerate(_AROUND):
-        lighter = _shifted(lightness, radius, down, across) >= threshold
-        patterns |= lighter.view(np.uint8) << np.uint8(bit)
-    return patterns
-
-
-def _contrast(lightness: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """Mean absolute difference between opposite neighbours, shape ``(n - 2 * radius, n - 2 * radius)``."""
-    total = np.zeros((lightness.shape[0] - 2 * radius,) * 2, np.float32)
-    for down, across in _AROUND[:4]:
-        total += np.abs(_shifted(lightness, radius, down, across) - _shifted(lightness, radius, -down, -across))
-    total *= np.float32(0.25)
-    return total
-
-
-def _shifted(values: NDArray[np.float32], radius: int, down: int, across: int) -> NDArray[np.float32]:
-    """The inner part of ``values``, moved by ``radius`` times the given steps."""
-    rows, columns = values.shape
-    top, left = radius * (1 + down), radius * (1 + across)
-    return values[top : top + rows - 2 * radius, left : left + columns - 2 * radius]
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine import kernel
 from index.engine.projection import Projection
 from index.types import Vectors
 
@@ -36,8 +37,9 @@ def find_repeats(
         int64, shape ``(n,)``.
     """
     first = np.arange(len(vectors))
-    suspects = np.triu(_alike(projection, vectors[: named + FIRST]), 1)
-    suspects[:, :named] = False
+    suspects = _suspects(projection, vectors[: named + FIRST], named)
+    if suspects is None:
+        return first
     same = _confirmed(projection, suspects, units_of)
     for row in np.flatnonzero(same.any(axis=0)).tolist():  # ascending: those before are settled
         before = [int(at) for at in np.flatnonzero(same[:, row]) if first[at] == at]
@@ -57,7 +59,10 @@ def same_pairs(
     Returns:
         bool, shape ``(n, n)``, symmetric; no item is one of itself.
     """
-    same = _confirmed(projection, np.triu(_alike(projection, vectors), 1), units_of)
+    suspects = _suspects(projection, vectors, 0)
+    if suspects is None:
+        return np.zeros((len(vectors), len(vectors)), bool)
+    same = _confirmed(projection, suspects, units_of)
     return same | same.T
 
 
@@ -78,12 +83,12 @@ def facet_cosines(projection: Projection, left: Vectors, right: Vectors) -> NDAr
     return found
 
 
-def _alike(projection: Projection, vectors: Vectors) -> NDArray[np.bool_]:
-    alike = np.ones((len(vectors), len(vectors)), bool)
-    for part in projection.parts:
-        facet = vectors[:, part.own]
-        alike &= facet @ facet.T >= SUSPECT
-    return alike
+def _suspects(projection: Projection, vectors: Vectors, named: int) -> NDArray[np.bool_] | None:
+    """Which later items, in columns, may be the same as which before them, bool ``(n, n)``; ``None`` when none may."""
+    bounds = np.asarray([0, *(part.own.stop for part in projection.parts)], np.int64)
+    found = np.zeros((len(vectors), len(vectors)), bool)
+    pairs = kernel.alike(np.ascontiguousarray(vectors, np.float32), bounds, found, SUSPECT, named)
+    return found if pairs else None
 
 
 def _confirmed(
@@ -92,8 +97,6 @@ def _confirmed(
     """Those of the suspects, bool ``(n, n)``, whose cosines as encoded agree, too."""
     places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
     confirmed = np.zeros_like(suspects)
-    if not len(places):
-        return confirmed
     units = units_of(places).astype(np.float32)
     inside = np.ix_(places, places)
     same = suspects[inside]

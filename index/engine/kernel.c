@@ -1,21 +1,13 @@
-/* The innermost loops of searching cells, in C: what NumPy needs a dozen calls for, each with a cost of its own.
+/* The innermost loops of a question, in C: what NumPy needs a dozen calls for, each with a cost of its own.
  *
- * Which cells are nearest, and which rows in them: see index/engine/search.py, whose terms these are, and kernel.pyi
- * for what is taken and given. Sums are taken in a fixed order, so the same row always scores the same.
+ * Which cells are nearest, and which rows in them: see index/engine/search.py, whose terms these are; which answers
+ * may be near-duplicates: index/answering/duplicates.py. What is taken and given is told in kernel.pyi. Sums are taken
+ * in a fixed order, so that the same row always scores the same.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../arrays.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDEST __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define WIDEST
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float lanes __attribute__((vector_size(32)));
@@ -23,7 +15,7 @@ typedef float lanes __attribute__((vector_size(32)));
 enum {
     LANES = 8,
     FEW = 64,
-    LINE = 64, /* bytes that memory is fetched by */
+    LINE = 64,     /* bytes that memory is fetched by */
     LONG = 1 << 19 /* numbers to be read from which on other threads of the interpreter may run meanwhile */
 };
 
@@ -38,9 +30,7 @@ INLINE lanes load(const float *from) {
     return found;
 }
 
-INLINE float total(lanes of) {
-    return ((of[0] + of[4]) + (of[1] + of[5])) + ((of[2] + of[6]) + (of[3] + of[7]));
-}
+INLINE float total(lanes of) { return ((of[0] + of[4]) + (of[1] + of[5])) + ((of[2] + of[6]) + (of[3] + of[7])); }
 
 INLINE float dot(const float *left, const float *right, Py_ssize_t dim) {
     lanes one = {0}, two = {0};
@@ -160,60 +150,9 @@ WIDEST static void score_rows(const float *weighted, const float *vectors, Py_ss
     }
 }
 
-/* What an argument must be: an array of one kind (of the letters of Python's struct), C-contiguous. */
-typedef struct {
-    const char *name, *kinds;
-    int ndim, writable, optional;
-} argument;
-
-#define INT64 "lq"
-#define INT32 "i"
-#define INT8 "b"
-#define FLOAT "f"
-#define BOOL "?"
-
-static int borrow(PyObject *array, const argument *asked, Py_buffer *view) {
-    if (asked->optional && array == Py_None) return 0;
-    if (PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (asked->writable ? PyBUF_WRITABLE : 0)))
-        return -1;
-    const char *format = view->format ? view->format : "B";
-    if (*format == '<' || *format == '=') format++;
-    if (view->ndim == asked->ndim && *format && strchr(asked->kinds, *format) && !format[1]) return 0;
-    PyErr_Format(PyExc_TypeError, "%s must be an array of kind %s with %d dimensions", asked->name, asked->kinds,
-                 asked->ndim);
-    return -1;
-}
-
-static void give_back(Py_buffer *views, Py_ssize_t count) {
-    for (Py_ssize_t at = 0; at < count; at++)
-        if (views[at].obj) PyBuffer_Release(&views[at]);
-}
-
-/* Borrow the arrays that a call begins with; on an error none is left borrowed. */
-static int borrow_all(PyObject *args, const argument *asked, Py_ssize_t count, Py_buffer *views) {
-    if (PyTuple_Size(args) < count) {
-        PyErr_Format(PyExc_TypeError, "%zd arguments are needed", count);
-        return -1;
-    }
-    memset(views, 0, count * sizeof *views);
-    for (Py_ssize_t at = 0; at < count; at++)
-        if (borrow(PyTuple_GetItem(args, at), &asked[at], &views[at])) {
-            give_back(views, count);
-            return -1;
-        }
-    return 0;
-}
-
-static PyObject *refused(Py_buffer *views, Py_ssize_t count, PyObject *kind, const char *why) {
-    give_back(views, count);
-    if (kind == PyExc_MemoryError) return PyErr_NoMemory();
-    PyErr_SetString(kind, why);
-    return NULL;
-}
-
 static PyObject *nearest(PyObject *self, PyObject *args) {
     static const argument asked[] = {
-        {"point", FLOAT, 1, 0, 0},   {"centres", INT8, 2, 0, 0}, {"halves", FLOAT, 1, 0, 0},
+        {"point", FLOAT, 1, 0, 0},  {"centres", INT8, 2, 0, 0}, {"halves", FLOAT, 1, 0, 0},
         {"ranges", INT64, 2, 0, 0}, {"cells", INT64, 1, 1, 0},
     };
     enum { POINT, CENTRES, HALVES, RANGES, CELLS, COUNT };
@@ -253,10 +192,10 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
 
 static PyObject *look(PyObject *self, PyObject *args) {
     static const argument asked[] = {
-        {"point", FLOAT, 1, 0, 0},   {"weighted", FLOAT, 1, 0, 0}, {"cells", INT64, 1, 0, 0},
-        {"starts", INT64, 1, 0, 0},  {"reduced", INT8, 2, 0, 0},   {"biases", FLOAT, 1, 0, 1},
-        {"layout", INT32, 1, 0, 0},  {"vectors", FLOAT, 2, 0, 0}, {"passing", BOOL, 1, 0, 1},   {"excluded", INT64, 1, 0, 0},
-        {"rows", INT64, 1, 1, 0},    {"scores", FLOAT, 1, 1, 0},
+        {"point", FLOAT, 1, 0, 0},    {"weighted", FLOAT, 1, 0, 0}, {"cells", INT64, 1, 0, 0},
+        {"starts", INT64, 1, 0, 0},   {"reduced", INT8, 2, 0, 0},   {"biases", FLOAT, 1, 0, 1},
+        {"layout", INT32, 1, 0, 0},   {"vectors", FLOAT, 2, 0, 0},  {"passing", BOOL, 1, 0, 1},
+        {"excluded", INT64, 1, 0, 0}, {"rows", INT64, 1, 1, 0},     {"scores", FLOAT, 1, 1, 0},
     };
     enum { POINT, WEIGHTED, CELLS, STARTS, REDUCED, BIASES, LAYOUT, VECTORS, PASSING, EXCLUDED, ROWS, SCORES, COUNT };
     Py_buffer views[COUNT];
@@ -271,8 +210,7 @@ static PyObject *look(PyObject *self, PyObject *args) {
     const Py_ssize_t width = views[REDUCED].shape[1], dim = views[VECTORS].shape[1], count = views[VECTORS].shape[0];
     const Py_ssize_t held = views[STARTS].shape[0] - 1;
     if (views[POINT].shape[0] != width || views[WEIGHTED].shape[0] != dim || views[REDUCED].shape[0] != count ||
-        views[LAYOUT].shape[0] != count || candidates < 1 ||
-        (views[PASSING].obj && views[PASSING].shape[0] != count) ||
+        views[LAYOUT].shape[0] != count || candidates < 1 || (views[PASSING].obj && views[PASSING].shape[0] != count) ||
         (views[BIASES].obj && views[BIASES].shape[0] != count) || views[ROWS].shape[0] != views[SCORES].shape[0])
         return refused(views, COUNT, PyExc_ValueError, "shapes of the arrays do not fit each other");
     const int64_t *cells = views[CELLS].buf, *starts = views[STARTS].buf, *excluded = views[EXCLUDED].buf;
@@ -280,8 +218,7 @@ static PyObject *look(PyObject *self, PyObject *args) {
     Py_ssize_t total = 0;
     for (Py_ssize_t at = 0; at < views[CELLS].shape[0]; at++) {
         const int64_t cell = cells[at];
-        if (cell < 0 || cell >= held || starts[cell] < 0 || starts[cell + 1] < starts[cell] ||
-            starts[cell + 1] > count)
+        if (cell < 0 || cell >= held || starts[cell] < 0 || starts[cell + 1] < starts[cell] || starts[cell + 1] > count)
             return refused(views, COUNT, PyExc_IndexError, "a cell lies outside of the layout");
         total += starts[cell + 1] - starts[cell];
     }
@@ -326,9 +263,64 @@ static PyObject *look(PyObject *self, PyObject *args) {
     return PyLong_FromSsize_t(kept);
 }
 
+/* Whether each part of two rows has at least this product with the other's. */
+INLINE int alike_in_all(const float *left, const float *right, const int64_t *bounds, Py_ssize_t parts, float least) {
+    for (Py_ssize_t part = 0; part < parts; part++) {
+        const int64_t start = bounds[part];
+        if (!(dot(left + start, right + start, bounds[part + 1] - start) >= least)) return 0;
+    }
+    return 1;
+}
+
+WIDEST static Py_ssize_t find_alike(const float *rows, Py_ssize_t count, Py_ssize_t dim, const int64_t *bounds,
+                                    Py_ssize_t parts, float least, Py_ssize_t first, char *found) {
+    Py_ssize_t pairs = 0;
+    for (Py_ssize_t left = 0; left < count; left++)
+        for (Py_ssize_t right = left < first ? first : left + 1; right < count; right++)
+            if (alike_in_all(rows + left * dim, rows + right * dim, bounds, parts, least)) {
+                found[left * count + right] = 1;
+                pairs++;
+            }
+    return pairs;
+}
+
+static PyObject *alike(PyObject *self, PyObject *args) {
+    static const argument asked[] = {
+        {"rows", FLOAT, 2, 0, 0},
+        {"bounds", INT64, 1, 0, 0},
+        {"found", BOOL, 2, 1, 0},
+    };
+    enum { OF, BOUNDS, FOUND, COUNT };
+    Py_buffer views[COUNT];
+    (void)self;
+    if (PyTuple_Size(args) != COUNT + 2) {
+        PyErr_SetString(PyExc_TypeError, "three arrays, the least product and the first row are needed");
+        return NULL;
+    }
+    const double least = PyFloat_AsDouble(PyTuple_GetItem(args, COUNT));
+    if (PyErr_Occurred()) return NULL;
+    const Py_ssize_t first = PyLong_AsSsize_t(PyTuple_GetItem(args, COUNT + 1));
+    if (PyErr_Occurred()) return NULL;
+    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    const Py_ssize_t count = views[OF].shape[0], dim = views[OF].shape[1], parts = views[BOUNDS].shape[0] - 1;
+    const int64_t *bounds = views[BOUNDS].buf;
+    if (views[FOUND].shape[0] != count || views[FOUND].shape[1] != count || parts < 0 || first < 0)
+        return refused(views, COUNT, PyExc_ValueError, "shapes of rows, bounds and found do not fit");
+    for (Py_ssize_t part = 0; part < parts; part++)
+        if (bounds[part] < 0 || bounds[part + 1] < bounds[part] || bounds[part + 1] > dim)
+            return refused(views, COUNT, PyExc_IndexError, "a bound lies outside of the rows");
+    PyThreadState *thread = count * count / 2 * dim > LONG ? PyEval_SaveThread() : NULL;
+    const Py_ssize_t pairs =
+        find_alike(views[OF].buf, count, dim, bounds, parts, (float)least, first, views[FOUND].buf);
+    if (thread) PyEval_RestoreThread(thread);
+    give_back(views, COUNT);
+    return PyLong_FromSsize_t(pairs);
+}
+
 static PyMethodDef functions[] = {
     {"nearest", nearest, METH_VARARGS, "The nearest cells to a point; see kernel.pyi."},
     {"look", look, METH_VARARGS, "The closest rows in some cells; see kernel.pyi."},
+    {"alike", alike, METH_VARARGS, "Pairs of rows that are alike in every part; see kernel.pyi."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,4 +1,4 @@
-"""The innermost loops of searching cells, compiled from ``kernel.c``.
+"""The innermost loops of a question, compiled from ``kernel.c``.
 
 Arrays are C-contiguous and of the kind named; anything else is a TypeError, shapes that do not fit a ValueError, and
 numbers that point outside of an array, as in damaged files, an IndexError. Nothing else is read or written.
@@ -63,4 +63,20 @@ def look(
 
     Returns:
         How many were written.
+    """
+
+def alike(
+    rows: NDArray[np.float32], bounds: NDArray[np.int64], found: NDArray[np.bool_], least: float, first: int, /
+) -> int:
+    """Find the pairs of rows whose product reaches a number in every part of them.
+
+    Args:
+        rows: float32, shape ``(n, d)``.
+        bounds: Where parts begin, then where the last one ends, ascending: int64, shape ``(parts + 1,)``.
+        found: Set to true for each pair, where its later row stands in the columns: bool, shape ``(n, n)``.
+        least: The number.
+        first: Of two rows, the later is this one or one after it.
+
+    Returns:
+        How many pairs there are.
     """
