@@ -133,8 +133,10 @@ class Recommender:
         """
         found, _ = self._find(query, naming=False)
         keys = found.pool.keys[found.chosen].tolist()
-        ids = found.question.space.ids_at(keys)
-        if len(ids) < len(keys):  # some are new
+        space = found.question.space
+        changed = len(self._deltas[space.name].keys)  # items may have been renamed
+        ids = {} if changed else space.ids_at(keys)
+        if len(ids) < len(keys):
             ids |= self.catalog.ids_of([key for key in keys if key not in ids])
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from index.answers import Query
 from index.catalog import Catalog
 from index.ingesting.ingest import IndexReport
 from index.ingesting.plan import plan, source_key, take_in
 from index.ingesting.scan import Entry
+from index.recommender import Recommender
 
 
 def counts(report: IndexReport) -> dict[str, int]:
@@ -78,6 +80,21 @@ def test_a_renamed_file_keeps_its_vector_and_is_not_described(tmp_path: Path, sh
     assert run_index.opened == []
     assert dump(tmp_path / "c", "SELECT item, vector FROM media JOIN vectors USING (media) WHERE id='other.jpg'") == old
     assert shop() == {"unchanged": 4}
+
+
+def test_answers_know_a_renamed_item_by_its_new_name_before_anything_is_built(
+    tmp_path: Path, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bare ids and scores come from the generation's own files, and those are older than the name."""
+    asked = Query(items=(("000.jpg", 1.0),), relation="similar", k=3, duplicates=True)
+    recommender = Recommender(Catalog.open(tmp_path / "c"))
+    assert {name for name, _ in recommender.scores(asked)} == {"001.jpg", "002.jpg", "003.jpg"}
+    monkeypatch.setattr("index.engine.build.ALWAYS_REBUILD", 0)
+    monkeypatch.setattr("index.engine.build.REBUILD_SHARE", 2)
+    (tmp_path / "shop/001.jpg").rename(tmp_path / "shop/other.jpg")
+    assert shop() == {"renamed": 1, "unchanged": 3}
+    assert {name for name, _ in recommender.scores(asked)} == {"other.jpg", "002.jpg", "003.jpg"}
+    assert recommender.generation.manifest.number == 1
 
 
 def test_a_file_moved_to_another_folder_counts_once_and_takes_its_category(tmp_path: Path, shop: Any) -> None:

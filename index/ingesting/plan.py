@@ -188,7 +188,7 @@ def plan(catalog: Catalog, source: int, found: int, same: int, unknown: Iterable
                 "DELETE FROM gone WHERE media IN (SELECT media FROM media WHERE source=? AND path>=? AND path<?)",
                 (source, folder, folder[:-1] + b"0"),  # "0" is what follows "/"
             )
-        moved = _move_renamed(catalog, source)
+        moved = _move_renamed(catalog, source, sequence)
         counts.removed = _drop_gone(connection, sequence)
         described = _describe_again(connection, source, sequence)
         _list_todo(connection, source, retry=retry)
@@ -215,8 +215,11 @@ def digest(attributes: str) -> bytes:
     return hashlib.blake2b(attributes.encode("utf-8", "replace"), digest_size=8).digest()
 
 
-def _move_renamed(catalog: Catalog, source: int) -> int:
-    """A new name whose content is that of one that is gone was renamed: it keeps its vectors."""
+def _move_renamed(catalog: Catalog, source: int, sequence: int) -> int:
+    """A new name whose content is that of one that is gone was renamed: it keeps its vectors.
+
+    To the generation it is a changed item, whose id is no longer the one kept there.
+    """
     connection = catalog.connection
     if not connection.execute("SELECT 1 FROM gone WHERE item IS NOT NULL LIMIT 1").fetchone():
         return 0
@@ -246,7 +249,7 @@ def _move_renamed(catalog: Catalog, source: int) -> int:
             connection.execute(
                 "UPDATE media SET id=?, path=?, mtime_ns=? WHERE media=?", (item_id, path, mtime_ns, media)
             )
-            connection.execute("UPDATE items SET id=? WHERE item=?", (item_id, item))
+            connection.execute("UPDATE items SET id=?, changed=? WHERE item=?", (item_id, sequence, item))
             connection.execute("DELETE FROM gone WHERE media=?", (media,))
             connection.execute("INSERT INTO renamed VALUES (?)", (number,))
             moved += 1
