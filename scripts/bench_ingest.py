@@ -42,7 +42,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -357,30 +357,26 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def pictures(scratch: Path, args: argparse.Namespace, crew: Crew) -> dict[str, Any]:
+def pictures(scratch: Path, args: argparse.Namespace, crew: Crew) -> Iterator[tuple[str, Any]]:
     """The built-in encoder on three kinds of pictures."""
-    told = {}
     for name, make in (("one megapixel", photos), ("224 pixels", thumbnails), ("drawn by simkin demo", drawings)):
         folder = scratch / name.replace(" ", "-")
         make(folder, args.pictures)
         tasks = {"describe": "describe builtin-image", "decode": "decode-picture", "scaled": "scaled-picture"}
         tasks |= {"loop": "loop-picture"} if find_spec("skimage") else {}
-        told[name] = compared(folder, "builtin-image", tasks, args.rounds, crew)
-    return told
+        yield name, compared(folder, "builtin-image", tasks, args.rounds, crew)
 
 
-def songs(scratch: Path, args: argparse.Namespace, crew: Crew) -> dict[str, Any]:
+def songs(scratch: Path, args: argparse.Namespace, crew: Crew) -> Iterator[tuple[str, Any]]:
     """The built-in encoder on two kinds of songs."""
-    told = {}
     for name, make in (("three minutes of MP3", recordings), ("played by simkin demo", tunes)):
         folder = scratch / name.replace(" ", "-")
         make(folder, args.songs)
         tasks = {"describe": "describe builtin-audio", "decode": "decode-song", "loop": "loop-song"}
-        told[name] = compared(folder, "builtin-audio", tasks, args.rounds, crew)
-    return told
+        yield name, compared(folder, "builtin-audio", tasks, args.rounds, crew)
 
 
-def network(scratch: Path, args: argparse.Namespace, crew: Crew) -> dict[str, Any]:
+def network(scratch: Path, args: argparse.Namespace, crew: Crew) -> Iterator[tuple[str, Any]]:
     """Networks on pictures of one megapixel."""
     models = {args.model.stem: str(args.model)} if args.model else {}
     if not models and find_spec("timm") and find_spec("torch"):
@@ -388,18 +384,16 @@ def network(scratch: Path, args: argparse.Namespace, crew: Crew) -> dict[str, An
 
         models = {name: str(converted(name, scratch)) for name in NETWORKS[: 1 if args.quick else 2]}
     if not models:
-        return {"left out": "needs --model FILE.onnx, or torch and timm: pip install 'simkin[torch]'"}
+        yield "left out", "needs --model FILE.onnx, or torch and timm: pip install 'simkin[torch]'"
     folder = scratch / "one-megapixel"
-    if not folder.exists():
+    if models and not folder.exists():
         photos(folder, args.pictures)
-    told = {}
     for name, file in models.items():
         encoder = file if file.startswith("onnx:") else f"onnx:{file}"
         if args.model:
             encoder += "" if "?" in encoder else "?preset=imagenet"
         tasks = {"describe": f"describe {encoder}", "session": f"session {encoder}", "decode": "decode-picture"}
-        told[name] = compared(folder, encoder, tasks, args.rounds, crew, "" if args.model else name)
-    return told
+        yield name, compared(folder, encoder, tasks, args.rounds, crew, "" if args.model else name)
 
 
 def rescan(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -428,37 +422,37 @@ def main() -> None:
         args.rounds, args.pictures, args.songs = 2, 40, 4
     result: dict[str, Any] = {"cores": CORES, "rounds": args.rounds}
     parts = args.only or PARTS
+    if not args.json:
+        print(f"{CORES} cores, medians of {args.rounds} interleaved rounds (lowest to highest)", flush=True)
     with tempfile.TemporaryDirectory(prefix="ingest-") as temporary:
         scratch = Path(temporary)
         crew = Crew()
-        for name, measure in (("pictures", pictures), ("songs", songs), ("network", network)):
-            if name in parts:
-                result[name] = measure(scratch, args, crew)
-        if "rescan" in parts:
-            result["rescan"] = rescan(scratch, args)
-        if "memory" in parts:
-            result["memory"] = memory(args)
-    print(json.dumps(result)) if args.json else show(result)
+        for part, measure in (("pictures", pictures), ("songs", songs), ("network", network)):
+            for kind, told in measure(scratch, args, crew) if part in parts else ():
+                result.setdefault(part, {})[kind] = told
+                if not args.json:
+                    show(part, kind, told)
+        for part, once in (("rescan", lambda: rescan(scratch, args)), ("memory", lambda: memory(args))):
+            if part in parts:
+                result[part] = once()
+                if not args.json:
+                    print(f"\n{part}: {json.dumps(result[part])}", flush=True)
+    if args.json:
+        print(json.dumps(result))
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print for people."""
-    print(f"{result['cores']} cores, medians of {result['rounds']} interleaved rounds (lowest to highest)")
-    for part in ("pictures", "songs", "network"):
-        for kind, told in result.get(part, {}).items():
-            if not isinstance(told, dict):
-                print(f"\n{part}: {kind}: {told}")
-                continue
-            for cores in [key for key in told if key != "files"]:
-                print(f"\n{part}, {kind}, {told['files']} files, {cores}")
-                for name, rate in told[cores]["a second"].items():
-                    line = f"  {name:<10}{rate['median']:9.1f} a second ({rate['low']:.1f} to {rate['high']:.1f})"
-                    if share := told[cores]["simkin is"].get(name):
-                        line += f"   simkin is {share['median']:.2f} × ({share['low']:.2f} to {share['high']:.2f})"
-                    print(line)
-    for part in ("rescan", "memory"):
-        if part in result:
-            print(f"\n{part}: {json.dumps(result[part])}")
+def show(part: str, kind: str, told: Any) -> None:
+    """Print for people, as soon as it is known."""
+    if not isinstance(told, dict):
+        print(f"\n{part}: {kind}: {told}", flush=True)
+        return
+    for cores in [key for key in told if key != "files"]:
+        print(f"\n{part}, {kind}, {told['files']} files, {cores}")
+        for name, rate in told[cores]["a second"].items():
+            line = f"  {name:<10}{rate['median']:9.1f} a second ({rate['low']:.1f} to {rate['high']:.1f})"
+            if share := told[cores]["simkin is"].get(name):
+                line += f"   simkin is {share['median']:.2f} × ({share['low']:.2f} to {share['high']:.2f})"
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

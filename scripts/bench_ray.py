@@ -6,10 +6,12 @@ Usage: scripts/bench_ray.py [--quick] [--pictures N] [--repeats N] [--only engin
 
 Makes small JPEG pictures. Rates are files a second from the first file described to the last, without the start
 of processes; engines take turns, medians and ratios are told. `nodes` starts real nodes by `ray start`, one place
-and one processor core each. `memory` is the peak of the driver's own resident memory for a table of many rows
-whose files are missing. `driver` is what one process does for all: plan, hashes, manifest. `split` holds decoding
-in tasks of their own, with encoding in actors, against both in one actor, as two pipelines of Ray Data, for the
-network named. On a machine that does other things at the same time rates and their ratios say little.
+and one processor core each, and encodes by the network named, if any: what a job gains by a second node shows where
+encoding, not what goes on beside it on the same cores, takes the time. `memory` is the peak of the driver's own
+resident memory for a table of many rows whose files are missing. `driver` is what one process does for all: plan,
+hashes, manifest. `split` holds decoding in tasks of their own, with encoding in actors, against both in one actor,
+as two pipelines of Ray Data, for the network named. On a machine that does other things at the same time rates and
+their ratios say little.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def run_here(asked: dict[str, Any]) -> None:
         if stage == "describe" and done and (not samples or done > samples[-1][1]):
             samples.append((time.monotonic(), done))
 
-    options = EmbedOptions(**asked["options"] | {"encoders": ("builtin-image",)})
+    options = EmbedOptions(**asked["options"] | {"encoders": (asked["encoder"],)})
     report = embed([asked["source"]], Path(asked["out"]), options, on_progress)
     (first, begun), (last, ended) = samples[0], samples[-1]
     rate = (ended - begun) / (last - first) if last > first else 0.0
@@ -50,9 +52,9 @@ def run_here(asked: dict[str, Any]) -> None:
     print(json.dumps({"rate": rate, "seconds": report.seconds, "driver_mb": peak, "files": report.files}))
 
 
-def run(source: Path, out: Path, **options: Any) -> dict[str, Any]:
+def run(source: Path, out: Path, encoder: str = "builtin-image", **options: Any) -> dict[str, Any]:
     """One job in a process of its own."""
-    asked = {"source": str(source), "out": str(out), "options": options}
+    asked = {"source": str(source), "out": str(out), "encoder": encoder, "options": options}
     command = [sys.executable, __file__, "--run", json.dumps(asked)]
     done = subprocess.run(command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -91,7 +93,7 @@ def bench_engine(folder: Path, scratch: Path, repeats: int, size: int) -> dict[s
     return {"row": "engine", "local": told["local"], "ray": told["ray"], "ratio": told["ray"] / told["local"]}
 
 
-def bench_nodes(folder: Path, scratch: Path, repeats: int, size: int) -> dict[str, object]:
+def bench_nodes(folder: Path, scratch: Path, repeats: int, size: int, encoder: str) -> dict[str, object]:
     """Two nodes with one core each against one."""
     cores = sorted(os.sched_getaffinity(0))[:2]
 
@@ -99,12 +101,12 @@ def bench_nodes(folder: Path, scratch: Path, repeats: int, size: int) -> dict[st
         def once(repeat: int) -> float:
             with cluster(cores[:count]) as address:
                 out = scratch / f"nodes{count}-{repeat}"
-                return float(run(folder, out, engine="ray", address=address, shard_size=size)["rate"])
+                return float(run(folder, out, encoder, engine="ray", address=address, shard_size=size)["rate"])
 
         return once
 
     told = in_turn(repeats, {"one": form(1), "two": form(2)})
-    return {"row": "nodes", "one": told["one"], "two": told["two"], "ratio": told["two"] / told["one"]}
+    return {"row": "nodes", "encoder": encoder, **told, "ratio": told["two"] / told["one"]}
 
 
 def bench_bytes(folder: Path, scratch: Path, size: int) -> dict[str, object]:
@@ -242,7 +244,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="engine,nodes,bytes,memory,driver")
-    parser.add_argument("--network", default="", help="for --only split")
+    parser.add_argument("--network", default="", help="for nodes, in place of builtin-image; for split")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -257,7 +259,7 @@ def main() -> None:
         make_folder(folder, count, args.side)
         rows_of = {
             "engine": lambda: bench_engine(folder, scratch, repeats, size),
-            "nodes": lambda: bench_nodes(folder, scratch, repeats, size),
+            "nodes": lambda: bench_nodes(folder, scratch, repeats, size, args.network or "builtin-image"),
             "bytes": lambda: bench_bytes(folder, scratch, size),
             "memory": lambda: bench_memory(scratch, rows, 5000),
             "driver": lambda: bench_driver(scratch),

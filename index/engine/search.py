@@ -82,14 +82,12 @@ class _Passing:
     Attributes:
         mask: Of rows.
         laid: The same of places.
-        places: Those that pass, ascending. int64.
-        bounds: Each cell's first among them, then their number. int64, shape ``(cells + 1,)``.
+        bounds: How many pass before each cell, then of all. int64, shape ``(cells + 1,)``.
         sizes: How many of each cell pass. int64, shape ``(cells,)``.
     """
 
     mask: NDArray[np.bool_]
     laid: NDArray[np.bool_]
-    places: NDArray[np.int64]
     bounds: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
@@ -240,9 +238,8 @@ class Searcher:
         kept = self._masks.get(id(mask))
         if kept is None or kept.mask is not mask:
             laid = mask[self.cells.rows]
-            places = np.flatnonzero(laid)
-            bounds = np.searchsorted(places, self.starts)
-            kept = _Passing(mask, laid, places, bounds, np.diff(bounds))
+            bounds = np.searchsorted(np.flatnonzero(laid), self.starts)
+            kept = _Passing(mask, laid, bounds, np.diff(bounds))
             while len(self._masks) >= MASKS_KEPT:
                 self._masks.pop(next(iter(self._masks)))
             self._masks[id(mask)] = kept
