@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from index.answering.persons import Person
 from index.answering.question import Question, check, make_question
 from index.answering.reranking import Reranker
 from index.answering.telling import tell
+from index.answering.together import Together
 from index.answering.weighing import random_scores, weigh, weighed_searcher
 from index.answers import Answer, Query
 from index.engine.delta import Delta
@@ -140,6 +143,46 @@ class Recommender:
             ids |= self.catalog.ids_of([key for key in keys if key not in ids])
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
+
+    def scores_of_each(self, query: Query, item_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """``scores`` of the same question about each of several items by itself, sooner.
+
+        Args:
+            query: All but its items is asked.
+            item_ids: Whom it is asked about.
+
+        Returns:
+            One list for each item, in their order.
+
+        Raises:
+            As ``ask``.
+        """
+        now = self.catalog.now()
+        relation = relation_named(now.relations, query.relation)
+        found: list[list[tuple[str, float]] | None] = [None] * len(item_ids)
+        with StorageTrouble(self.catalog.folder):
+            together = self._together(self._generation_of(now), relation, query)
+            if together is not None and item_ids:
+                check(replace(query, items=((item_ids[0], 1.0),)))
+                with suppress(
+                    StaleIndexError
+                ):  # files were deleted before they were opened: the next question finds new ones
+                    found = together.of(self.catalog.keys_of(item_ids))
+        return [
+            self.scores(replace(query, items=((item_id, 1.0),))) if own is None else own
+            for item_id, own in zip(item_ids, found, strict=True)
+        ]
+
+    def _together(self, generation: Generation, relation: Relation, query: Query) -> Together | None:
+        """Who answers about many items at once; ``None`` when each has to be asked about by itself."""
+        fitting = [(facets, space) for facets, space, misfit in generation.asked_by(relation) if not misfit]
+        if len(fitting) != 1 or relation.rerank != "none" or not Together.answers_to(query):
+            return None
+        ((facets, space),) = fitting
+        deltas = self._deltas[facets.name], self._deltas[space.name]
+        if any(len(delta.keys) or len(delta.masked) for delta in deltas):
+            return None
+        return Together(self._searcher(space, relation), facets, query)
 
     def question(self, query: Query) -> Question:
         """A query as it is searched for, without searching.

@@ -307,15 +307,22 @@ class Simkin:
             names = [f"item-{key:07d}" for key in space.keys.tolist()]
             rows = {name: row for row, name in enumerate(names)}
 
-            def ask(row: int, asked: Any = recommender, names: list[str] = names, rows: dict[str, int] = rows) -> Any:
-                query = simkin.Query(items=((names[row], 1.0),), k=K, duplicates=True)
-                found = [rows[name] for name, _ in asked.scores(query)]
-                return np.asarray(found + [-1] * (K - len(found)))
+            def numbers(found: list[tuple[str, float]], rows: dict[str, int] = rows) -> Any:
+                return np.asarray([rows[name] for name, _ in found] + [-1] * (K - len(found)))
+
+            def ask(row: int, asked: Any = recommender, names: list[str] = names, told: Any = numbers) -> Any:
+                return told(asked.scores(simkin.Query(items=((names[row], 1.0),), k=K, duplicates=True)))
+
+            def many(
+                asked: NDArray[np.int64], of: Any = recommender, names: list[str] = names, told: Any = numbers
+            ) -> Any:
+                query = simkin.Query(k=K, duplicates=True)
+                return np.stack([told(found) for found in of.scores_of_each(query, [names[row] for row in asked])])
 
             plan = space.record.relations["similar"]
             proposed = "Annoy finds cells" if plan.search_k else "all centres looked at"
             how = f"{plan.probes} cells, {proposed}" if plan.method == "cells" else plan.method
-            yield f"--recall {recall} ({how})", one_by_one(ask), one_by_one(ask)
+            yield f"--recall {recall} ({how})", one_by_one(ask), many
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {

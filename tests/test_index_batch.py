@@ -84,8 +84,8 @@ def test_an_interrupted_run_leaves_the_old_file_and_goes_on(made, tmp_path, name
         write_all(recommender, Query(k=2), tmp_path / name, _stopping_at(80))
     assert (tmp_path / name).read_bytes() == b"old"
     asked = []
-    scores = recommender.scores
-    monkeypatch.setattr(recommender, "scores", lambda query: asked.append(query.items) or scores(query))
+    each = recommender.scores_of_each
+    monkeypatch.setattr(recommender, "scores_of_each", lambda query, ids: asked.extend(ids) or each(query, ids))
     assert write_all(recommender, Query(k=2), tmp_path / name) == 170
     assert len(asked) == 170 - 80
     assert _rows(tmp_path / name) == _rows(tmp_path / f"whole-{name}")

@@ -104,7 +104,7 @@ def _write_parts(
     work = _parts_after(recommender, modalities, parts, state)
     if processes > 1 and total - state.asked > QUERIES_AT_ONCE:
         _rows_of(
-            recommender, query, recommender.catalog.ids_after(modalities, "", 1)[0]
+            recommender, query, recommender.catalog.ids_after(modalities, "", 1)
         )  # what is wrong with it, is told here
         done = answer(recommender.catalog.place, query, form, work, processes, answered)
     else:
@@ -150,10 +150,10 @@ def write_part(
         As ``Recommender.ask``; OSError.
     """
     rows: list[Row] = []
-    for at, item_id in enumerate(ids):
-        if at and at % TOLD_EVERY == 0:
+    for at in range(0, len(ids), TOLD_EVERY):
+        if at:
             on_items(TOLD_EVERY)
-        rows += _rows_of(recommender, query, item_id)
+        rows += _rows_of(recommender, query, ids[at : at + TOLD_EVERY])
     beside = path.with_suffix(".part")
     _FORMS[suffix].write(beside, rows)
     put_in_place(beside, path)
@@ -226,14 +226,19 @@ def _modalities(recommender: Recommender, relation: str) -> list[Modality]:
     return sorted(found)
 
 
-def _rows_of(recommender: Recommender, query: Query, item_id: str) -> list[Row]:
+def _rows_of(recommender: Recommender, query: Query, item_ids: list[str]) -> list[Row]:
     try:
-        found = recommender.scores(replace(query, items=((item_id, 1.0),)))
+        found = recommender.scores_of_each(query, item_ids)
     except UnknownNameError:
-        if recommender.catalog.has(item_id):
+        left = [item_id for item_id in item_ids if recommender.catalog.has(item_id)]
+        if len(left) == len(item_ids):
             raise
-        return []  # removed while the job ran
-    return [(item_id, rank, other, score) for rank, (other, score) in enumerate(found, 1)]
+        return _rows_of(recommender, query, left)  # some were removed while the job ran
+    return [
+        (item_id, rank, other, score)
+        for item_id, own in zip(item_ids, found, strict=True)
+        for rank, (other, score) in enumerate(own, 1)
+    ]
 
 
 class _Form(Protocol):

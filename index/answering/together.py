@@ -1,0 +1,77 @@
+"""Together: the same question about each of many items, of which all that they share is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.answering.duplicates import find_repeats
+from index.answers import Query
+from index.engine.rows import Space
+from index.engine.search import SPARE, Restriction, Searcher
+from index.types import Vector
+
+
+class Together:
+    """Asks a generation's rows about themselves, as ``Recommender.scores`` asks of items one by one."""
+
+    def __init__(self, searcher: Searcher, facets: Space, query: Query) -> None:
+        """Of items that did not change since the rows were built.
+
+        Args:
+            searcher: Of the relation.
+            facets: The rows of its modality.
+            query: ``Together.answers_to`` it.
+        """
+        self._searcher = searcher
+        self._space = searcher.space
+        self._facets = facets
+        self._query = query
+        self._categories: dict[int, NDArray[np.bool_] | None] = {}
+
+    @staticmethod
+    def answers_to(query: Query) -> bool:
+        """Whether nothing is asked beyond a relation, a number of answers and near-duplicates."""
+        more = query.files or query.negatives or query.where or query.weights or query.category
+        return not (more or query.diversity or query.user is not None or query.rerank not in (None, "none"))
+
+    def of(self, keys: Sequence[int]) -> list[list[tuple[str, float]] | None]:
+        """Ids and scores of the closest, best first, of each of some items by database key; ``None`` for one that has
+        to be asked about by itself: it is not among the rows, or some of its answers are near-duplicates."""
+        rows = self._space.rows_of(np.asarray(keys, np.int64))
+        vectors = self._space.vectors[np.maximum(rows, 0)] if len(self._space.keys) else np.zeros((len(rows), 0))
+        return [
+            self._one(row, key, vector) if row >= 0 else None
+            for row, key, vector in zip(rows.tolist(), keys, vectors, strict=True)
+        ]
+
+    def _one(self, row: int, key: int, vector: Vector) -> list[tuple[str, float]] | None:
+        space, k = self._space, self._query.k
+        if not np.count_nonzero(vector):
+            return None
+        own = np.asarray([row], np.int64)
+        found = self._searcher.search(vector, k + SPARE, Restriction(self._allowed(row), None, own))
+        best = found.rows[:k]
+        if not self._query.duplicates and self._repeats(np.append(np.int64(key), space.keys[best])):
+            return None
+        scores = space.scores(vector, found.scores[:k]).tolist()
+        return list(zip(map(space.ids.of, best.tolist()), scores, strict=True))
+
+    def _allowed(self, row: int) -> NDArray[np.bool_] | None:
+        """Categories that may answer a row."""
+        from index.engine.calibrate import rule_categories
+
+        code = int(np.searchsorted(self._space.offsets, row, side="right")) - 1
+        if code not in self._categories:
+            self._categories[code] = rule_categories(self._space, self._searcher.relation, row)
+        return self._categories[code]
+
+    def _repeats(self, keys: NDArray[np.int64]) -> bool:
+        """Whether any item repeats one before it."""
+        rows = self._facets.rows_of(keys)
+        first = find_repeats(
+            self._facets.projection, self._facets.vectors[rows], 1, lambda places: self._facets.units[rows[places]]
+        )
+        return bool(np.count_nonzero(first - np.arange(len(first))))
