@@ -2,7 +2,7 @@
 """Nearest neighbours: simkin beside what a user would pick instead, on the same vectors, in one run.
 
 Usage: scripts/bench_search.py [--sizes 10000,100000] [--dims 128,512] [--engines simkin,annoy,…] [--rounds 3]
-                               [--queries 500] [--real CATALOG] [--out FOLDER] [--quick]
+                               [--queries 500] [--real CATALOG] [--no-curve] [--out FOLDER] [--quick]
 
 Engines that are not installed are left out, and named: pip install '.[bench]' brings them all.
 
@@ -13,7 +13,8 @@ replacement instead, each moved a little towards another row nearby ("bootstrapp
 A simkin catalog of one facet is made of them, and every engine gets the very rows that its relation compares.
 
 Each engine builds in a process of its own, and is asked in another, with one thread: items of the catalog as
-queries, ten answers without the query itself. Rounds are interleaved; figures are medians over rounds. Batches
+queries, ten answers without the query itself, after as many questions about other items, which bring files that are
+mapped, not read, into the process. Rounds are interleaved; figures are medians over rounds. Batches
 are asked with all cores. Resident memory counts the process with its interpreter and the pages of files it has read;
 bytes on disk are those of what is searched: simkin's database of items is not among them.
 """
@@ -40,6 +41,9 @@ from numpy.typing import NDArray
 K = 10
 LATENT, PER_CLUSTER = 24, 300
 WANTED = 0.99
+NO_CURVE = "no-curve"
+"""A file of this name says that simkin is built for the recall wanted alone."""
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 NEEDS = {"annoy": "annoy", "hnswlib": "hnswlib", "voyager": "voyager", "usearch": "usearch", "faiss-flat": "faiss",
          "faiss-hnsw": "faiss", "faiss-ivf": "faiss", "numpy": "numpy", "simkin": "simkin"}  # fmt: skip
@@ -279,7 +283,7 @@ class Simkin:
     def more(self, folder: Path) -> None:
         """Builds that are not timed."""
         for recall in self.recalls:
-            if recall != WANTED:
+            if recall != WANTED and not (folder.parent / NO_CURVE).exists():
                 self._build(folder, recall)
 
     def _build(self, folder: Path, recall: float) -> None:
@@ -302,6 +306,8 @@ class Simkin:
         import simkin
 
         for recall in (WANTED, *(other for other in self.recalls if other != WANTED)):
+            if not (self.folder / f"{recall}.simkin").exists():
+                continue
             recommender = simkin.open(self.folder / f"{recall}.simkin")
             space = recommender.generation.spaces["image"]
             names = [f"item-{key:07d}" for key in space.keys.tolist()]
@@ -450,6 +456,7 @@ def child(engine: str, stage: str, folder: Path) -> None:
         return
     with np.load(folder / "asked.npz") as file:
         asked, last = file["asked"], file["last"]
+    others = np.setdiff1d(np.random.default_rng(8).choice(len(rows), min(len(asked), len(rows)), replace=False), asked)
     started = time.perf_counter()
     made.open(rows, place)
     found: list[dict[str, Any]] = []
@@ -457,6 +464,8 @@ def child(engine: str, stage: str, folder: Path) -> None:
     for name, single, many in made.settings():
         single(asked[:1])
         first = first or time.perf_counter() - started
+        for at in range(len(others)):
+            single(others[at : at + 1])
         seconds, answers = [], []
         for at in range(len(asked)):
             begun = time.perf_counter()
@@ -640,6 +649,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--real", type=Path, metavar="CATALOG", help="bootstrap the rows of this catalog instead")
+    parser.add_argument(
+        "--no-curve", action="store_true", help="build simkin for the recall wanted alone, which is sooner"
+    )
     parser.add_argument("--out", type=Path, help="write figures (JSON), tables (Markdown) and plots (SVG) here")
     parser.add_argument(
         "--quick", action="store_true", help="20,000 vectors of 128 dimensions, two rounds, 200 queries"
@@ -662,6 +674,8 @@ def main() -> None:
                 title = f"{size:,} vectors" + (f" of {args.real.name}, bootstrapped" if args.real else f" × {dim}")
                 print(title, file=sys.stderr, flush=True)
                 prepare(folder, size, dim, args.queries, args.real)
+                if args.no_curve:
+                    (folder / NO_CURVE).touch()
                 table = compare(folder, engines, args.rounds)
                 text = told(title, table)
                 if "simkin" in engines:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ pytest.importorskip("psycopg")
 
 import simkin
 from index.address import PostgresAddress
+from index.answering.batch import write_all
 from index.answers import Query
 from index.engine.head import Head
 from index.errors import InputError, StorageError, UnknownNameError
@@ -107,6 +110,21 @@ def test_answers_are_those_of_the_folder(both: tuple[Any, Any], relation: str) -
         assert theirs.recall >= 0.99 or theirs.method == "exact"
     assert methods == {"hnsw"}
     assert found >= 0.97 * total
+
+
+def test_everybody_is_asked_there_by_several_processes(
+    made: Any, database: Any, there: PostgresAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``query --all`` of an address: every item is asked about, and almost always answered as in the folder."""
+    monkeypatch.setattr("index.answering.batch.QUERIES_AT_ONCE", 400)
+    query, found = Query(relation="substitute", k=3), []
+    for name, recommender in (("folder", made.open()), ("there", open_recommender(database.address("asked")))):
+        path = tmp_path / f"{name}.jsonl"
+        assert write_all(recommender, query, path, processes=2) == COUNT + len(VALUES)
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        found.append({(row["query"], row["id"]) for row in rows})
+        recommender.catalog.close()
+    assert len(found[0] & found[1]) >= 0.97 * len(found[0])
 
 
 @pytest.mark.parametrize(
