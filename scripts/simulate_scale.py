@@ -2,7 +2,7 @@
 """What an embed job of any size takes: machine-hours, storage, memory, network, money, and what breaks first.
 
 Usage: scripts/simulate_scale.py [--items 1000000,10000000,100000000] [--cores 64] [--check] [--write] [--json]
-       [--picture-rate 151] [--song-rate 16] [--efficiency 0.7] [--gigabits 10] [--core-price 0.04] …
+       [--picture-rate 324] [--song-rate 9.3] [--efficiency 0.7] [--gigabits 10] [--core-price 0.04] …
 
 Arithmetic from figures that other scripts measure; docs/scale.md shows the formulas, and its tables are what this
 prints. --write puts them there, --check tells whether they are up to date.
@@ -73,8 +73,8 @@ class Setting:
     storage_price: float = 0.023
 
 
-PICTURES = Kind("pictures", 151, 100e3, 1292, 3_100, 240)
-SONGS = Kind("songs", 16, 7.2e6, 289, 1_300, 169)
+PICTURES = Kind("pictures", 324, 100e3, 1292, 3_100, 240)
+SONGS = Kind("songs", 9.3, 7.2e6, 289, 1_300, 169)
 
 
 def simulate(items: int, kind: Kind, setting: Setting) -> dict[str, float | str]:

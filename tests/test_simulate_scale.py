@@ -30,14 +30,14 @@ def scale() -> Any:
 
 
 def test_figures_follow_from_each_other(scale: Any) -> None:
-    """A hundred million pictures on 64 cores, worked out by hand."""
-    job = scale.simulate(100_000_000, scale.PICTURES, scale.Setting())
-    assert math.isclose(job["core_hours"], 1e8 / 151 / 0.7 / 3600)
+    """A hundred million pictures on 32 cores, worked out by hand."""
+    job = scale.simulate(100_000_000, scale.PICTURES, scale.Setting(cores=32))
+    assert math.isclose(job["core_hours"], 1e8 / 324 / 0.7 / 3600)
     assert job["limit"] == "encoding"
-    assert math.isclose(job["items_per_s"], 64 * 151 * 0.7)
-    assert math.isclose(job["hours"] * 3600, 1e8 / 33_000 + 1e8 / (64 * 151 * 0.7))
+    assert math.isclose(job["items_per_s"], 32 * 324 * 0.7)
+    assert math.isclose(job["hours"] * 3600, 1e8 / 33_000 + 1e8 / (32 * 324 * 0.7))
     assert job["shards"] == 20_000
-    assert math.isclose(job["cost_cores"], job["hours"] * 64 * 0.04)
+    assert math.isclose(job["cost_cores"], job["hours"] * 32 * 0.04)
 
 
 def test_twice_the_items_take_twice_of_everything_but_memory(scale: Any) -> None:
