@@ -517,9 +517,10 @@ def filtered(folder: Path) -> list[dict[str, Any]]:
             methods.add(answer.method)
             products = rows[passing] @ rows[row]
             products[passing == row] = -np.inf
-            least = np.sort(products)[-K]
+            wanted = min(K, int(np.isfinite(products).sum()))
+            least = np.sort(products)[len(products) - wanted] if wanted else 0.0
             own = [row_of[hit.item_id] for hit in answer.hits]
-            hits.append(np.count_nonzero(rows[own] @ rows[row] >= least - 1e-5) / K)
+            hits.append(np.count_nonzero(rows[own] @ rows[row] >= least - 1e-5) / wanted if wanted else 1.0)
         found.append(
             {
                 "share": lot / 1000,
