@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from index.answering.duplicates import find_repeats
 from index.answers import Query
+from index.engine.calibrate import rule_categories
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.types import Vector
@@ -61,9 +62,7 @@ class Together:
 
     def _allowed(self, row: int) -> NDArray[np.bool_] | None:
         """Categories that may answer a row."""
-        from index.engine.calibrate import rule_categories
-
-        code = int(np.searchsorted(self._space.offsets, row, side="right")) - 1
+        code = int(self._space.categories_of(np.asarray([row]))[0])
         if code not in self._categories:
             self._categories[code] = rule_categories(self._space, self._searcher.relation, row)
         return self._categories[code]
