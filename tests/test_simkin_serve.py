@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -327,8 +328,11 @@ def _children(pid: int) -> list[int]:
 
 
 def _sockets(pid: int) -> int:
-    links = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir())
-    return sum(str(link).startswith("socket:") for link in links)
+    kinds = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            kinds.append(str(link.readlink()))
+    return sum(kind.startswith("socket:") for kind in kinds)
 
 
 def _until(true) -> None:  # type: ignore[no-untyped-def]
