@@ -25,6 +25,7 @@ typedef struct {
 #define INT64 "lq"
 #define INT32 "i"
 #define INT8 "b"
+#define HALF "e"
 #define FLOAT "f"
 #define DOUBLE "d"
 #define BOOL "?"
@@ -46,12 +47,29 @@ static inline void give_back(Py_buffer *views, Py_ssize_t count) {
         if (views[at].obj) PyBuffer_Release(&views[at]);
 }
 
-/* Borrow the arrays that a call begins with; on an error none is left borrowed. */
-static inline int borrow_all(PyObject *args, const argument *asked, Py_ssize_t count, Py_buffer *views) {
-    if (PyTuple_Size(args) < count) {
-        PyErr_Format(PyExc_TypeError, "%zd arguments are needed", count);
+/* A number among a call's arguments; one that is not whole is -1 as a whole number. */
+typedef struct {
+    Py_ssize_t whole;
+    double real;
+} number;
+
+static inline int read_number(PyObject *told, number *found) {
+    found->whole = PyLong_Check(told) ? PyLong_AsSsize_t(told) : -1;
+    if (found->whole == -1 && PyErr_Occurred()) return -1;
+    found->real = PyFloat_AsDouble(told);
+    return found->real == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Take a call's arguments: arrays, which are borrowed, and after them numbers; on an error no array is left borrowed.
+ */
+static inline int take(PyObject *args, const argument *asked, Py_ssize_t count, Py_buffer *views, number *numbers,
+                       Py_ssize_t told) {
+    if (PyTuple_Size(args) != count + told) {
+        PyErr_Format(PyExc_TypeError, "%zd arrays and %zd numbers are needed", count, told);
         return -1;
     }
+    for (Py_ssize_t at = 0; at < told; at++)
+        if (read_number(PyTuple_GetItem(args, count + at), &numbers[at])) return -1;
     memset(views, 0, count * sizeof *views);
     for (Py_ssize_t at = 0; at < count; at++)
         if (borrow(PyTuple_GetItem(args, at), &asked[at], &views[at])) {

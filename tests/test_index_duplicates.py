@@ -19,7 +19,7 @@ def _raw(count: int) -> np.ndarray:
 
 def _repeats(raw: np.ndarray, named: int) -> list[int]:
     projection = fit_projection([CARD], raw)
-    return find_repeats(projection, projection.project(raw), named, lambda places: raw[places]).tolist()
+    return find_repeats(projection, projection.project(raw), named, raw.astype(np.float16).__getitem__).tolist()
 
 
 def test_copies_point_at_the_first_of_them():

@@ -172,18 +172,39 @@ def test_pairs_that_are_alike_in_every_part() -> None:
     rows[5, 7:19] = 0
     bounds = np.asarray([0, 7, 19, 40], np.int64)
     expected = np.ones((60, 60), bool)
-    for start, stop in ((0, 7), (7, 19), (19, 40)):
-        expected &= rows[:, start:stop] @ rows[:, start:stop].T >= 2.5
+    least = np.asarray([1.5, 2.5, 3.5], np.float32)
+    for start, stop, reached in zip((0, 7, 19), (7, 19, 40), least, strict=True):
+        expected &= rows[:, start:stop] @ rows[:, start:stop].T >= reached
     expected = np.triu(expected, 1)
     for first in (0, 1, 33, 60):
         found = np.zeros((60, 60), bool)
         expected[:, :first] = False
-        assert kernel.alike(rows, bounds, found, 2.5, first) == expected.sum()
+        assert kernel.alike(rows, bounds, least, found, first) == expected.sum()
         assert (found == expected).all()
 
 
 @pytest.mark.parametrize("bounds", [[0, 41], [-1, 5], [5, 3], []])
 def test_bounds_outside_of_rows_are_refused(bounds: list[int]) -> None:
     """Nothing beyond a row is read."""
+    least = np.zeros(max(len(bounds) - 1, 0), np.float32)
     with pytest.raises((IndexError, ValueError)):
-        kernel.alike(np.zeros((3, 40), np.float32), np.asarray(bounds, np.int64), np.zeros((3, 3), bool), 0.5, 0)
+        kernel.alike(np.zeros((3, 40), np.float32), np.asarray(bounds, np.int64), least, np.zeros((3, 3), bool), 0)
+
+
+def test_pairs_that_agree_in_every_part() -> None:
+    """Only those that were asked about are kept; sizes do not matter, the smallest of half precision among them."""
+    rows = RNG.normal(size=(40, 40)).astype(np.float32)
+    rows[20:] = 0.001 * (rows[:20] + 0.4 * RNG.normal(size=(20, 40)))
+    rows[3, 7:19] = 0
+    rows[4, :7] *= 2e-5  # below 6e-5 numbers of half precision are no longer normal
+    halves = rows.astype(np.float16)
+    asked = RNG.random((40, 40)) < 0.7
+    least, expected = np.asarray([0.5, 0.6, 0.7], np.float32), asked.copy()
+    for start, stop, reached in zip((0, 7, 19), (7, 19, 40), least, strict=True):
+        part = halves[:, start:stop].astype(np.float64)
+        lengths = np.linalg.norm(part, axis=1)
+        lengths[lengths == 0] = np.inf
+        expected &= (part / lengths[:, None]) @ (part / lengths[:, None]).T >= reached
+    kernel.agreed(halves, np.asarray([0, 7, 19, 40], np.int64), least, asked)
+    assert (asked == expected).all()
+    assert 20 < expected.sum() < 100

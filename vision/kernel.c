@@ -24,7 +24,7 @@ static PyObject *lab(PyObject *self, PyObject *args) {
     enum { RGB, LINEAR, MATRIX, ROOTS, FOUND, COUNT };
     Py_buffer views[COUNT];
     (void)self;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
     const Py_ssize_t count = views[RGB].shape[0], roots = views[ROOTS].shape[0];
     if (views[RGB].shape[1] != 3 || views[LINEAR].shape[0] != 256 || views[MATRIX].shape[0] != 3 ||
         views[MATRIX].shape[1] != 3 || roots < 1 || views[FOUND].shape[0] != count || views[FOUND].shape[1] != 3)
@@ -64,7 +64,7 @@ static PyObject *soft_histogram(PyObject *self, PyObject *args) {
     enum { LAB, WEIGHT, LOWS, PER_UNIT, HISTOGRAM, COUNT };
     Py_buffer views[COUNT];
     (void)self;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
     const Py_ssize_t count = views[LAB].shape[0], bins = views[HISTOGRAM].shape[0];
     if (views[LAB].shape[1] != 3 || views[WEIGHT].shape[0] != count || views[LOWS].shape[0] != 3 ||
         views[PER_UNIT].shape[0] != 3 || bins < 2 || bins > 256 || views[HISTOGRAM].shape[1] != bins ||
@@ -144,7 +144,7 @@ static PyObject *oriented(PyObject *self, PyObject *args) {
     enum { LIGHTNESS, WINDOW, POOLED, COUNT };
     Py_buffer views[COUNT];
     (void)self;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
     const Py_ssize_t side = views[LIGHTNESS].shape[0], cells = views[WINDOW].shape[0];
     const Py_ssize_t directions = views[POOLED].shape[0];
     if (views[LIGHTNESS].shape[1] != side || views[WINDOW].shape[1] != side || views[POOLED].shape[1] != cells ||
@@ -189,7 +189,7 @@ static PyObject *halved(PyObject *self, PyObject *args) {
     static const argument asked[] = {{"values", FLOAT, 2, 0, 0}, {"found", FLOAT, 2, 1, 0}};
     Py_buffer views[2];
     (void)self;
-    if (borrow_all(args, asked, 2, views)) return NULL;
+    if (take(args, asked, 2, views, NULL, 0)) return NULL;
     const Py_ssize_t rows = views[1].shape[0], columns = views[1].shape[1], width = views[0].shape[1];
     if (views[0].shape[0] / 2 != rows || width / 2 != columns)
         return refused(views, 2, PyExc_ValueError, "found must have half as many rows and columns");
@@ -237,17 +237,13 @@ static PyObject *patterns(PyObject *self, PyObject *args) {
         {"counts", DOUBLE, 1, 1, 0},
     };
     enum { LIGHTNESS, WEIGHT, LABELS, COUNTS, COUNT };
+    enum { RADIUS, LEAST, TOLD };
     Py_buffer views[COUNT];
+    number told[TOLD];
     (void)self;
-    if (PyTuple_Size(args) != COUNT + 2) {
-        PyErr_SetString(PyExc_TypeError, "four arrays, the radius and the least step are needed");
-        return NULL;
-    }
-    const Py_ssize_t radius = PyLong_AsSsize_t(PyTuple_GetItem(args, COUNT));
-    if (PyErr_Occurred()) return NULL;
-    const double least = PyFloat_AsDouble(PyTuple_GetItem(args, COUNT + 1));
-    if (PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, told, TOLD)) return NULL;
+    const Py_ssize_t radius = told[RADIUS].whole;
+    const float least = (float)told[LEAST].real;
     const Py_ssize_t rows = views[LIGHTNESS].shape[0], columns = views[LIGHTNESS].shape[1];
     const uint8_t *labels = views[LABELS].buf;
     int fits = views[WEIGHT].shape[0] == rows && views[WEIGHT].shape[1] == columns && views[LABELS].shape[0] == 256 &&
@@ -262,7 +258,7 @@ static PyObject *patterns(PyObject *self, PyObject *args) {
         uint8_t pattern[MOST_COLUMNS];
         float counted[MOST_COLUMNS];
         const Py_ssize_t first = row * columns + radius, inner = columns - 2 * radius;
-        patterns_of_row(lightness + first, columns, inner, radius, (float)least, weight + first, pattern, counted);
+        patterns_of_row(lightness + first, columns, inner, radius, least, weight + first, pattern, counted);
         for (Py_ssize_t at = 0; at < inner; at++) counts[labels[pattern[at]]] += counted[at];
     }
     give_back(views, COUNT);
@@ -274,14 +270,9 @@ static PyObject *patterns(PyObject *self, PyObject *args) {
 static PyObject *flat(PyObject *self, PyObject *args) {
     static const argument asked[] = {{"rgb", "B", 3, 0, 0}};
     Py_buffer view;
+    number range;
     (void)self;
-    if (PyTuple_Size(args) != 2) {
-        PyErr_SetString(PyExc_TypeError, "a picture and a range are needed");
-        return NULL;
-    }
-    const long range = PyLong_AsLong(PyTuple_GetItem(args, 1));
-    if (PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, 1, &view)) return NULL;
+    if (take(args, asked, 1, &view, &range, 1)) return NULL;
     if (view.shape[2] != 3) return refused(&view, 1, PyExc_ValueError, "rgb must have three channels");
     const uint8_t *pixel = view.buf, *end = pixel + view.shape[0] * view.shape[1] * 3;
     int low[3] = {255, 255, 255}, high[3] = {0, 0, 0}, spread = 0;
@@ -289,7 +280,7 @@ static PyObject *flat(PyObject *self, PyObject *args) {
         for (int channel = 0; channel < 3; channel++) {
             if (pixel[channel] < low[channel]) low[channel] = pixel[channel];
             if (pixel[channel] > high[channel]) high[channel] = pixel[channel];
-            spread |= high[channel] - low[channel] > range;
+            spread |= high[channel] - low[channel] > range.whole;
         }
     give_back(&view, 1);
     return PyBool_FromLong(!spread);
@@ -306,7 +297,7 @@ static PyObject *surroundings(PyObject *self, PyObject *args) {
     static const argument asked[] = {{"rgb", "B", 3, 0, 0}, {"mask", FLOAT, 2, 0, 0}};
     Py_buffer views[2];
     (void)self;
-    if (borrow_all(args, asked, 2, views)) return NULL;
+    if (take(args, asked, 2, views, NULL, 0)) return NULL;
     const Py_ssize_t count = views[1].shape[0] * views[1].shape[1];
     if (views[0].shape[0] != views[1].shape[0] || views[0].shape[1] != views[1].shape[1] || views[0].shape[2] != 3)
         return refused(views, 2, PyExc_ValueError, "shapes of rgb and mask do not fit");
@@ -331,7 +322,7 @@ static PyObject *apart(PyObject *self, PyObject *args) {
     enum { LAB, PLANE, FOUND, COUNT };
     Py_buffer views[COUNT];
     (void)self;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
     const Py_ssize_t rows = views[LAB].shape[0], columns = views[LAB].shape[1];
     if (views[LAB].shape[2] != 3 || views[PLANE].shape[0] != 3 || views[PLANE].shape[1] != 3 ||
         views[FOUND].shape[0] != rows || views[FOUND].shape[1] != columns || rows < 2 || columns < 2)
@@ -355,20 +346,15 @@ static PyObject *apart(PyObject *self, PyObject *args) {
 static PyObject *despeckled(PyObject *self, PyObject *args) {
     static const argument asked[] = {{"difference", FLOAT, 2, 0, 0}, {"found", FLOAT, 2, 1, 0}};
     Py_buffer views[2];
+    number told;
     (void)self;
-    if (PyTuple_Size(args) != 3) {
-        PyErr_SetString(PyExc_TypeError, "two arrays and what counts as near are needed");
-        return NULL;
-    }
-    const double told = PyFloat_AsDouble(PyTuple_GetItem(args, 2));
-    if (PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, 2, views)) return NULL;
+    if (take(args, asked, 2, views, &told, 1)) return NULL;
     const Py_ssize_t rows = views[0].shape[0], columns = views[0].shape[1];
     if (views[1].shape[0] != rows || views[1].shape[1] != columns)
         return refused(views, 2, PyExc_ValueError, "shapes of difference and found do not fit");
     float *mask = malloc((rows * columns + 1) * sizeof *mask);
     if (!mask) return refused(views, 2, PyExc_MemoryError, "");
-    const float *difference = views[0].buf, near = (float)told, per = 1 / (0.5f * near + 2);
+    const float *difference = views[0].buf, near = (float)told.real, per = 1 / (0.5f * near + 2);
     float *out = views[1].buf;
     for (Py_ssize_t at = 0; at < rows * columns; at++) mask[at] = within((difference[at] - near) * per, 0, 1);
     for (Py_ssize_t row = 0; row < rows; row++) {
@@ -395,22 +381,18 @@ static PyObject *filled(PyObject *self, PyObject *args) {
     };
     enum { MASK, COLUMNS, ROWS, FOUND, COUNT };
     Py_buffer views[COUNT];
+    number doubt;
     (void)self;
-    if (PyTuple_Size(args) != COUNT + 1) {
-        PyErr_SetString(PyExc_TypeError, "four arrays and the doubt are needed");
-        return NULL;
-    }
-    const double doubt = PyFloat_AsDouble(PyTuple_GetItem(args, COUNT));
-    if (PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, &doubt, 1)) return NULL;
     const Py_ssize_t rows = views[MASK].shape[0], columns = views[MASK].shape[1];
     if (views[COLUMNS].shape[0] != columns || views[ROWS].shape[0] != rows || views[FOUND].shape[0] != rows ||
         views[FOUND].shape[1] != columns)
         return refused(views, COUNT, PyExc_ValueError, "shapes of mask, columns, rows and found do not fit");
     /* First and last row with something solid in each column, to tell what is enclosed. */
-    Py_ssize_t *top = malloc((2 * columns + 1) * sizeof *top), *bottom = top + columns;
+    Py_ssize_t *top = malloc((2 * columns + 1) * sizeof *top);
     if (!top) return refused(views, COUNT, PyExc_MemoryError, "");
-    const float *mask = views[MASK].buf, least = (float)doubt;
+    Py_ssize_t *bottom = top + columns;
+    const float *mask = views[MASK].buf, least = (float)doubt.real;
     int64_t *in_column = views[COLUMNS].buf, *in_row = views[ROWS].buf;
     uint8_t *out = views[FOUND].buf;
     memset(in_column, 0, columns * sizeof *in_column);

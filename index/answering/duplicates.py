@@ -86,8 +86,9 @@ def facet_cosines(projection: Projection, left: Vectors, right: Vectors) -> NDAr
 def _suspects(projection: Projection, vectors: Vectors, named: int) -> NDArray[np.bool_] | None:
     """Which later items, in columns, may be the same as which before them, bool ``(n, n)``; ``None`` when none may."""
     bounds = np.asarray([0, *(part.own.stop for part in projection.parts)], np.int64)
+    least = np.full(len(projection.parts), SUSPECT, np.float32)
     found = np.zeros((len(vectors), len(vectors)), bool)
-    pairs = kernel.alike(np.ascontiguousarray(vectors, np.float32), bounds, found, SUSPECT, named)
+    pairs = kernel.alike(np.ascontiguousarray(vectors, np.float32), bounds, least, found, named)
     return found if pairs else None
 
 
@@ -96,15 +97,11 @@ def _confirmed(
 ) -> NDArray[np.bool_]:
     """Those of the suspects, bool ``(n, n)``, whose cosines as encoded agree, too."""
     places = np.flatnonzero(suspects.any(axis=0) | suspects.any(axis=1))
-    confirmed = np.zeros_like(suspects)
-    units = units_of(places).astype(np.float32)
+    bounds = np.asarray([0, *(part.raw.stop for part in projection.parts)], np.int64)
+    least = np.asarray([part.facet.same for part in projection.parts], np.float32)
     inside = np.ix_(places, places)
-    same = suspects[inside]
-    for part in projection.parts:
-        facet = units[:, part.raw]
-        products = facet @ facet.T
-        lengths = np.sqrt(products.diagonal())
-        lengths[lengths == 0] = np.inf  # what an item lacks repeats nothing
-        same &= products >= np.float32(part.facet.same) * np.outer(lengths, lengths)
-    confirmed[inside] = same
+    pairs = suspects[inside]
+    kernel.agreed(np.ascontiguousarray(units_of(places)), bounds, least, pairs)
+    confirmed = np.zeros_like(suspects)
+    confirmed[inside] = pairs
     return confirmed

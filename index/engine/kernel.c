@@ -158,7 +158,7 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
     enum { POINT, CENTRES, HALVES, RANGES, CELLS, COUNT };
     Py_buffer views[COUNT];
     (void)self;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
     const Py_ssize_t cells = views[CENTRES].shape[0], dim = views[CENTRES].shape[1];
     if (views[POINT].shape[0] != dim || views[HALVES].shape[0] != cells || views[RANGES].shape[1] != 2)
         return refused(views, COUNT, PyExc_ValueError, "shapes of point, centres, halves and ranges do not fit");
@@ -199,14 +199,10 @@ static PyObject *look(PyObject *self, PyObject *args) {
     };
     enum { POINT, WEIGHTED, CELLS, STARTS, REDUCED, BIASES, LAYOUT, VECTORS, PASSING, EXCLUDED, ROWS, SCORES, COUNT };
     Py_buffer views[COUNT];
+    number told;
     (void)self;
-    if (PyTuple_Size(args) != COUNT + 1) {
-        PyErr_SetString(PyExc_TypeError, "twelve arrays and the number of candidates are needed");
-        return NULL;
-    }
-    Py_ssize_t candidates = PyLong_AsSsize_t(PyTuple_GetItem(args, COUNT));
-    if (candidates == -1 && PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
+    if (take(args, asked, COUNT, views, &told, 1)) return NULL;
+    const Py_ssize_t candidates = told.whole;
     const Py_ssize_t width = views[REDUCED].shape[1], dim = views[VECTORS].shape[1], count = views[VECTORS].shape[0];
     const Py_ssize_t held = views[STARTS].shape[0] - 1;
     if (views[POINT].shape[0] != width || views[WEIGHTED].shape[0] != dim || views[REDUCED].shape[0] != count ||
@@ -263,64 +259,130 @@ static PyObject *look(PyObject *self, PyObject *args) {
     return PyLong_FromSsize_t(kept);
 }
 
-/* Whether each part of two rows has at least this product with the other's. */
-INLINE int alike_in_all(const float *left, const float *right, const int64_t *bounds, Py_ssize_t parts, float least) {
+/* Whether each part of two rows has at least its own product with the other's. */
+INLINE int alike_in_all(const float *left, const float *right, const int64_t *bounds, const float *least,
+                        Py_ssize_t parts) {
     for (Py_ssize_t part = 0; part < parts; part++) {
         const int64_t start = bounds[part];
-        if (!(dot(left + start, right + start, bounds[part + 1] - start) >= least)) return 0;
+        if (!(dot(left + start, right + start, bounds[part + 1] - start) >= least[part])) return 0;
     }
     return 1;
 }
 
 WIDEST static Py_ssize_t find_alike(const float *rows, Py_ssize_t count, Py_ssize_t dim, const int64_t *bounds,
-                                    Py_ssize_t parts, float least, Py_ssize_t first, char *found) {
+                                    const float *least, Py_ssize_t parts, Py_ssize_t first, char *found) {
     Py_ssize_t pairs = 0;
     for (Py_ssize_t left = 0; left < count; left++)
         for (Py_ssize_t right = left < first ? first : left + 1; right < count; right++)
-            if (alike_in_all(rows + left * dim, rows + right * dim, bounds, parts, least)) {
+            if (alike_in_all(rows + left * dim, rows + right * dim, bounds, least, parts)) {
                 found[left * count + right] = 1;
                 pairs++;
             }
     return pairs;
 }
 
+#define MISFIT "rows, pairs, bounds of parts and what they have to reach do not fit each other"
+
+/* The error to raise where shapes do not fit, or a part lies outside of the rows; otherwise NULL. */
+static PyObject *parts_misfit(const Py_buffer *views, int rows, int pairs, int bounds, int least) {
+    const Py_ssize_t count = views[rows].shape[0], parts = views[least].shape[0];
+    const int64_t *bound = views[bounds].buf;
+    if (views[pairs].shape[0] != count || views[pairs].shape[1] != count || views[bounds].shape[0] != parts + 1)
+        return PyExc_ValueError;
+    for (Py_ssize_t part = 0; part < parts; part++)
+        if (bound[part] < 0 || bound[part + 1] < bound[part] || bound[part + 1] > views[rows].shape[1])
+            return PyExc_IndexError;
+    return NULL;
+}
+
 static PyObject *alike(PyObject *self, PyObject *args) {
     static const argument asked[] = {
         {"rows", FLOAT, 2, 0, 0},
         {"bounds", INT64, 1, 0, 0},
+        {"least", FLOAT, 1, 0, 0},
         {"found", BOOL, 2, 1, 0},
     };
-    enum { OF, BOUNDS, FOUND, COUNT };
+    enum { OF, BOUNDS, LEAST, FOUND, COUNT };
     Py_buffer views[COUNT];
+    number told;
     (void)self;
-    if (PyTuple_Size(args) != COUNT + 2) {
-        PyErr_SetString(PyExc_TypeError, "three arrays, the least product and the first row are needed");
-        return NULL;
-    }
-    const double least = PyFloat_AsDouble(PyTuple_GetItem(args, COUNT));
-    if (PyErr_Occurred()) return NULL;
-    const Py_ssize_t first = PyLong_AsSsize_t(PyTuple_GetItem(args, COUNT + 1));
-    if (PyErr_Occurred()) return NULL;
-    if (borrow_all(args, asked, COUNT, views)) return NULL;
-    const Py_ssize_t count = views[OF].shape[0], dim = views[OF].shape[1], parts = views[BOUNDS].shape[0] - 1;
-    const int64_t *bounds = views[BOUNDS].buf;
-    if (views[FOUND].shape[0] != count || views[FOUND].shape[1] != count || parts < 0 || first < 0)
-        return refused(views, COUNT, PyExc_ValueError, "shapes of rows, bounds and found do not fit");
-    for (Py_ssize_t part = 0; part < parts; part++)
-        if (bounds[part] < 0 || bounds[part + 1] < bounds[part] || bounds[part + 1] > dim)
-            return refused(views, COUNT, PyExc_IndexError, "a bound lies outside of the rows");
+    if (take(args, asked, COUNT, views, &told, 1)) return NULL;
+    const Py_ssize_t count = views[OF].shape[0], dim = views[OF].shape[1], parts = views[LEAST].shape[0];
+    const Py_ssize_t first = told.whole;
+    PyObject *misfit = first < 0 ? PyExc_ValueError : parts_misfit(views, OF, FOUND, BOUNDS, LEAST);
+    if (misfit) return refused(views, COUNT, misfit, MISFIT);
     PyThreadState *thread = count * count / 2 * dim > LONG ? PyEval_SaveThread() : NULL;
     const Py_ssize_t pairs =
-        find_alike(views[OF].buf, count, dim, bounds, parts, (float)least, first, views[FOUND].buf);
+        find_alike(views[OF].buf, count, dim, views[BOUNDS].buf, views[LEAST].buf, parts, first, views[FOUND].buf);
     if (thread) PyEval_RestoreThread(thread);
     give_back(views, COUNT);
     return PyLong_FromSsize_t(pairs);
+}
+
+/* Numbers in half precision as floats; infinite ones and those that are none become large ones. */
+WIDEST static void widen(const uint16_t *halves, Py_ssize_t count, float *found) {
+    for (Py_ssize_t at = 0; at < count; at++) {
+        const uint32_t magnitude = (uint32_t)(halves[at] & 0x7fff) << 13, sign = (uint32_t)(halves[at] & 0x8000) << 16;
+        float value;
+        memcpy(&value, &magnitude, sizeof value);
+        value *= 0x1p112f; /* exponents of halves count from -15, those of floats from -127 */
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits |= sign;
+        memcpy(&found[at], &bits, sizeof bits);
+    }
+}
+
+/* Bring each part of each row to unit length; what is zero stays so. */
+WIDEST static void to_units(float *rows, Py_ssize_t count, Py_ssize_t dim, const int64_t *bounds, Py_ssize_t parts) {
+    for (Py_ssize_t row = 0; row < count; row++)
+        for (Py_ssize_t part = 0; part < parts; part++) {
+            float *own = rows + row * dim + bounds[part];
+            const int64_t width = bounds[part + 1] - bounds[part];
+            const float length = sqrtf(dot(own, own, width));
+            for (int64_t at = 0; length > 0 && at < width; at++) own[at] /= length;
+        }
+}
+
+WIDEST static void keep_agreed(const float *rows, Py_ssize_t count, Py_ssize_t dim, const int64_t *bounds,
+                               const float *least, Py_ssize_t parts, char *pairs) {
+    for (Py_ssize_t left = 0; left < count; left++)
+        for (Py_ssize_t right = 0; right < count; right++, pairs++)
+            *pairs = *pairs && alike_in_all(rows + left * dim, rows + right * dim, bounds, least, parts);
+}
+
+static PyObject *agreed(PyObject *self, PyObject *args) {
+    static const argument asked[] = {
+        {"rows", HALF, 2, 0, 0},
+        {"bounds", INT64, 1, 0, 0},
+        {"least", FLOAT, 1, 0, 0},
+        {"pairs", BOOL, 2, 1, 0},
+    };
+    enum { OF, BOUNDS, LEAST, PAIRS, COUNT };
+    Py_buffer views[COUNT];
+    (void)self;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
+    const Py_ssize_t count = views[OF].shape[0], dim = views[OF].shape[1];
+    PyObject *misfit = parts_misfit(views, OF, PAIRS, BOUNDS, LEAST);
+    if (misfit) return refused(views, COUNT, misfit, MISFIT);
+    float *rows = malloc((count * dim + 1) * sizeof *rows);
+    if (!rows) return refused(views, COUNT, PyExc_MemoryError, "");
+    const Py_ssize_t parts = views[LEAST].shape[0];
+    PyThreadState *thread = count * count * dim > LONG ? PyEval_SaveThread() : NULL;
+    widen(views[OF].buf, count * dim, rows);
+    to_units(rows, count, dim, views[BOUNDS].buf, parts);
+    keep_agreed(rows, count, dim, views[BOUNDS].buf, views[LEAST].buf, parts, views[PAIRS].buf);
+    if (thread) PyEval_RestoreThread(thread);
+    free(rows);
+    give_back(views, COUNT);
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"nearest", nearest, METH_VARARGS, "The nearest cells to a point; see kernel.pyi."},
     {"look", look, METH_VARARGS, "The closest rows in some cells; see kernel.pyi."},
     {"alike", alike, METH_VARARGS, "Pairs of rows that are alike in every part; see kernel.pyi."},
+    {"agreed", agreed, METH_VARARGS, "Pairs whose cosines agree in every part; see kernel.pyi."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -66,17 +66,37 @@ def look(
     """
 
 def alike(
-    rows: NDArray[np.float32], bounds: NDArray[np.int64], found: NDArray[np.bool_], least: float, first: int, /
+    rows: NDArray[np.float32],
+    bounds: NDArray[np.int64],
+    least: NDArray[np.float32],
+    found: NDArray[np.bool_],
+    first: int,
+    /,
 ) -> int:
     """Find the pairs of rows whose product reaches a number in every part of them.
 
     Args:
         rows: float32, shape ``(n, d)``.
         bounds: Where parts begin, then where the last one ends, ascending: int64, shape ``(parts + 1,)``.
+        least: The number that each part's product has to reach: float32, shape ``(parts,)``.
         found: Set to true for each pair, where its later row stands in the columns: bool, shape ``(n, n)``.
-        least: The number.
         first: Of two rows, the later is this one or one after it.
 
     Returns:
         How many pairs there are.
+    """
+
+def agreed(
+    rows: NDArray[np.float16],
+    bounds: NDArray[np.int64],
+    least: NDArray[np.float32],
+    pairs: NDArray[np.bool_],
+    /,
+) -> None:
+    """Of some pairs of rows, keep those whose cosine reaches a number in every part of them.
+
+    Args:
+        rows: float16, finite, shape ``(n, d)``; what is zero in a part has no cosine above 0 there.
+        bounds, least: See ``alike``.
+        pairs: Which are looked at; set to false for those that do not: bool, shape ``(n, n)``.
     """

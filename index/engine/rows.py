@@ -303,12 +303,13 @@ class Space:
             Names of the facets that the relation compares, and their shares: float64, shape ``(n, facets)``.
         """
         weights = self.facet_weights(relation)
-        parts = [part for part in self.projection.parts if weights[part.own.start] > 0]
-        products = answers * self.question(relation, asked)
-        sums = np.stack([products[:, part.own].sum(axis=1) for part in parts], axis=1).astype(np.float64)
-        sums = np.maximum(sums, 0.0)
+        every = [part.own.start for part in self.projection.parts]
+        compared = np.flatnonzero(weights[every] > 0)
+        products = np.add.reduceat(answers * self.question(relation, asked), every, axis=1)
+        sums = np.maximum(products[:, compared], 0.0, dtype=np.float64)
         totals = sums.sum(axis=1, keepdims=True)
-        return [part.facet.name for part in parts], np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+        totals[totals == 0] = np.inf  # no facet speaks for it
+        return [self.projection.parts[at].facet.name for at in compared.tolist()], sums / totals
 
 
 class LearnedSpace(Space):
