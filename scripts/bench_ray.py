@@ -4,14 +4,14 @@
 Usage: scripts/bench_ray.py [--quick] [--pictures N] [--repeats N] [--only engine,nodes,bytes,memory,driver,split]
        [--network 'onnx:FILE?preset=imagenet'] [--json]
 
-Makes small JPEG pictures. Rates are files a second from the first file described to the last, without the start
-of processes; engines take turns, medians and ratios are told. `nodes` starts real nodes by `ray start`, one place
-and one processor core each, and encodes by the network named, if any: what a job gains by a second node shows where
-encoding, not what goes on beside it on the same cores, takes the time. `memory` is the peak of the driver's own
-resident memory for a table of many rows whose files are missing. `driver` is what one process does for all: plan,
-hashes, manifest. `split` holds decoding in tasks of their own, with encoding in actors, against both in one actor,
-as two pipelines of Ray Data, for the network named. On a machine that does other things at the same time rates and
-their ratios say little.
+Makes small JPEG pictures. Rates are files a second from the first file described to the last, without the start of
+processes; engines take turns, medians and ratios are told. `nodes` starts real nodes by `ray start`, one place and one
+processor core each, the driver on the core of the first, and encodes by the network named, if any: what a job gains by
+a second node shows where encoding, not what goes on beside it on the same cores, takes the time. `memory` is the peak
+of the driver's own resident memory for a table of many rows whose files are missing. `driver` is what one process does
+for all: plan, hashes, manifest. `split` holds decoding in tasks of their own, with encoding in actors, against both in
+one actor, as two pipelines of Ray Data, for the network named. On a machine that does other things at the same time
+rates and their ratios say little.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from ray_nodes import ENVIRONMENT, cluster
 
 def run_here(asked: dict[str, Any]) -> None:
     """One job in this process; prints what it took."""
+    if asked["cores"]:
+        os.sched_setaffinity(0, asked["cores"])
     from index.embedding.job import EmbedOptions, embed
 
     samples: list[tuple[float, int]] = []
@@ -52,9 +54,11 @@ def run_here(asked: dict[str, Any]) -> None:
     print(json.dumps({"rate": rate, "seconds": report.seconds, "driver_mb": peak, "files": report.files}))
 
 
-def run(source: Path, out: Path, encoder: str = "builtin-image", **options: Any) -> dict[str, Any]:
-    """One job in a process of its own."""
-    asked = {"source": str(source), "out": str(out), "encoder": encoder, "options": options}
+def run(
+    source: Path, out: Path, encoder: str = "builtin-image", cores: Sequence[int] = (), **options: Any
+) -> dict[str, Any]:
+    """One job in a process of its own, on some cores if any are named."""
+    asked = {"source": str(source), "out": str(out), "encoder": encoder, "cores": list(cores), "options": options}
     command = [sys.executable, __file__, "--run", json.dumps(asked)]
     done = subprocess.run(command, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -94,14 +98,15 @@ def bench_engine(folder: Path, scratch: Path, repeats: int, size: int) -> dict[s
 
 
 def bench_nodes(folder: Path, scratch: Path, repeats: int, size: int, encoder: str) -> dict[str, object]:
-    """Two nodes with one core each against one."""
+    """Two nodes with one core each against one; the driver runs on the first one's core."""
     cores = sorted(os.sched_getaffinity(0))[:2]
 
     def form(count: int) -> Callable[[int], float]:
         def once(repeat: int) -> float:
             with cluster(cores[:count]) as address:
                 out = scratch / f"nodes{count}-{repeat}"
-                return float(run(folder, out, encoder, engine="ray", address=address, shard_size=size)["rate"])
+                options = {"engine": "ray", "address": address, "shard_size": size}
+                return float(run(folder, out, encoder, cores[:1], **options)["rate"])
 
         return once
 

@@ -196,7 +196,7 @@ def searching_by() -> Callable[[str], AbstractContextManager[None]]:
 
         def proposed(space: Any, relation: Any, plan: Any, *_: Any) -> Any:
             by_annoy = method == "annoy" and space.segments(relation.name).has_trees
-            return replace(plan, search_k=64 * plan.probes if by_annoy else 0)
+            return replace(plan, groups=0, search_k=64 * plan.probes) if by_annoy else plan
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("index.engine.build.EXACT_ROWS", 400)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from index.engine import calibrate as calibration
-from index.engine.calibrate import random_quantiles, rows_that_meet_cells
+from index.engine import kernel
+from index.engine.calibrate import random_quantiles, rows_that_meet_cells, rule_categories
+from index.engine.search import Restriction, Searcher
 from index.relations import RELATIONS
 
 
@@ -82,7 +84,7 @@ def test_only_files_that_the_method_reads_are_kept(make_catalog, searching_by):
     """The copy, laid out by cells, and trees only where Annoy is asked."""
     cells = {
         *("reducer.f32", "scales.f32", "reduced.i8", "centres.f32", "centres.i8", "starts.i64", "layout.i32"),
-        "cells.i64",
+        *("cells.i64", "groups.i64"),
     }
     for method, kept in (("annoy", {*cells, "trees-0-14.ann"}), ("cells", cells)):
         with searching_by(method):
@@ -118,3 +120,36 @@ def test_random_pairs_have_ascending_quantiles(count):
 def test_an_item_is_no_random_pair_with_itself():
     """Two unlike items have one score."""
     assert random_quantiles(2, lambda a, _: np.zeros(len(a), np.float32), (0.0, 1.0)) == (0.0, 0.0)
+
+
+def test_cells_are_looked_for_in_the_nearest_groups_of_them(make_catalog, searching_by, monkeypatch):
+    """Where that is chosen: fewer centres are looked at, inside a category, too, and the recall told is kept."""
+    monkeypatch.setattr("index.engine.cells.FLAT", 16)
+    with searching_by("cells"):
+        made = make_catalog()
+        made.fill(3000, categories=2)
+        made.build()
+        recommender = made.open()
+    space = recommender.generation.spaces["image"]
+    for name in ("similar", "substitute"):
+        plan, relation = space.record.relations[name], recommender.catalog.relation(name)
+        every = Searcher(space, relation, replace(plan, groups=0))
+        some = Searcher(space, relation, replace(plan, groups=3))
+        seen: list[int] = []
+        nearest = kernel.nearest
+
+        def counted(point, centres, halves, ranges, cells, seen=seen, nearest=nearest):
+            seen.append(int(np.diff(ranges).sum()))
+            return nearest(point, centres, halves, ranges, cells)
+
+        monkeypatch.setattr("index.engine.search.kernel.nearest", counted)
+        agreed = []
+        for row in range(0, 3000, 50):
+            restriction = Restriction(rule_categories(space, relation, row), None, np.asarray([row]))
+            one, other = (one.search(space.vectors[row], 10, restriction).rows for one in (every, some))
+            agreed.append(len(np.intersect1d(one, other)) / len(one))
+        assert np.mean(agreed) > 0.9
+        monkeypatch.setattr("index.engine.search.kernel.nearest", nearest)
+        looked, of_groups, of_cells = seen[0::3], seen[1::3], seen[2::3]
+        assert all(one < other for one, other in zip(of_groups, looked, strict=True))
+        assert np.mean(of_cells) < 0.8 * np.mean(looked)

@@ -37,6 +37,9 @@ def test_every_row_lies_in_one_cell_of_its_own_category(sizes, copies):
         own = slice(cells.starts[cells.offsets[code]], cells.starts[cells.offsets[code + 1]])
         assert (category[own] == code).all()
         assert len(category[own]) == sizes[code]
+    assert (cells.groups[0], cells.groups[-1]) == (0, len(lengths))
+    assert (np.diff(cells.groups) > 0).all()
+    assert set(cells.offsets.tolist()) <= set(cells.groups.tolist())
 
 
 @pytest.mark.parametrize("flat", [10**6, 16])
@@ -53,6 +56,12 @@ def test_rows_lie_with_the_centre_closest_to_them(monkeypatch, flat):
     assert np.mean(held >= best - 1e-4) > 0.97
     spread = np.square(rows - cells.centres[own]).sum() / np.square(rows - rows.mean(axis=0)).sum()
     assert spread < 0.1
+    if flat == 16:
+        assert 5 < len(cells.groups) < 20
+        middles = cells.middles()
+        group = np.repeat(np.arange(len(middles)), np.diff(cells.groups))[own]
+        for at in range(len(middles)):
+            assert middles[at] == pytest.approx(rows[group == at].mean(axis=0), abs=0.05)
 
 
 def test_equal_rows_give_equal_cells():

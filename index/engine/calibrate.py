@@ -14,7 +14,7 @@ from index.engine.rows import SearchPlan, Space
 from index.engine.search import CALIBRATED_K, FEW, SPARE, Found, Restriction, Searcher
 from index.relations import Relation
 
-CHOOSING = 128
+CHOOSING = 384
 """Queries on which settings are chosen."""
 
 TELLING = 384
@@ -32,10 +32,16 @@ DEPTHS = (30, 50, 100, 200, 400, 800, 1600)
 FEWEST_PROBES = 2
 """Cells first looked into; doubled until recall suffices or a scan is faster."""
 
+HALVINGS = 3
+"""So often, a number between the cells that sufficed and those that did not is tried."""
+
+GROUPS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+"""Shares of all groups of cells: those tried in which cells are looked for."""
+
 NODES = (16, 32, 64, 128)
 """Nodes that Annoy inspects for each cell that it proposes: numbers tried."""
 
-MARGIN = 0.6
+MARGIN = 0.7
 """Share of the allowed misses that the chosen settings use on the queries they were chosen on, so
 that the held-out figure, which is the one told, still meets what was asked."""
 
@@ -95,7 +101,7 @@ def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> 
     """
     probe, per_row = _probe(space, relation, seed)
     plan = replace(space.record.relations[relation.name], seconds_per_row=per_row)
-    some = min(CHOOSING, len(probe.rows) // 4)
+    some = min(CHOOSING, len(probe.rows) // 2)
     chosen_on, told_on = probe.part(slice(some)), probe.part(slice(some, None))
     wanted = 1 - (1 - asked) * MARGIN
     best = _cells_plan(space, relation, plan, chosen_on, wanted)
@@ -107,8 +113,9 @@ def calibrate(space: Space, relation: Relation, asked: float, seed: int = 0) -> 
             space.record.relations[relation.name] = best
             return best
         best = replace(
-            best, probes=best.probes * 3 // 2, search_k=best.search_k * 3 // 2, candidates=best.candidates * 3 // 2
-        )
+            best, probes=best.probes * 3 // 2, groups=-(best.groups * -3 // 2), search_k=best.search_k * 3 // 2,
+            candidates=best.candidates * 3 // 2,
+        )  # fmt: skip
     return exact_plan(space, relation, per_row)
 
 
@@ -117,18 +124,39 @@ def _cells_plan(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
     best: SearchPlan | None = None
     probes = FEWEST_PROBES
     while probes < 2 * plan.cells:
-        deep = replace(plan, probes=probes, candidates=DEPTHS[-1])
-        recall, seconds = _measure(space, relation, deep, probe)
-        if recall >= wanted:
-            trial = _shallowest(space, relation, deep, probe, wanted) or deep
-            trial = _by_annoy(space, relation, trial, probe, wanted)
+        trial, seconds = _with_probes(space, relation, plan, probes, probe, wanted)
+        if trial:
             if best and trial.seconds_per_query >= best.seconds_per_query:
-                break  # more cells only cost more from here on
+                break
             best = trial
+            if best.candidates == DEPTHS[0]:
+                break  # more cells only cost more from here on
         elif seconds > probe.per_scan:
             break
         probes *= 2
-    return best
+    if best is None:
+        return None
+    too_few = best.probes // 2
+    for _ in range(HALVINGS):
+        between = (too_few + best.probes) // 2
+        trial, _ = _with_probes(space, relation, plan, between, probe, wanted)
+        if trial and (trial.candidates <= best.candidates or trial.seconds_per_query < best.seconds_per_query):
+            best = trial
+        else:
+            too_few = between
+    return _by_annoy(space, relation, _in_groups(space, relation, best, probe, wanted), probe, wanted)
+
+
+def _with_probes(
+    space: Space, relation: Relation, plan: SearchPlan, probes: int, probe: _Probe, wanted: float
+) -> tuple[SearchPlan | None, float]:
+    """The shallowest settings with so many cells that reach the recall wanted, or ``None``; and seconds of a question
+    that looks as deep as any into them."""
+    deep = replace(plan, probes=probes, candidates=DEPTHS[-1])
+    recall, seconds = _measure(space, relation, deep, probe)
+    if recall < wanted:
+        return None, seconds
+    return _shallowest(space, relation, deep, probe, wanted) or replace(deep, seconds_per_query=seconds), seconds
 
 
 def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan | None:
@@ -140,12 +168,24 @@ def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
     return None
 
 
+def _in_groups(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan:
+    """The same plan looking for cells in the nearest groups of them, where that is faster at the recall wanted."""
+    held = len(space.cells(relation.name).groups) - 1
+    for share in GROUPS:
+        trial = replace(plan, groups=math.ceil(share * held))
+        recall, seconds = _measure(space, relation, trial, probe)
+        if recall >= wanted:
+            faster = seconds < plan.seconds_per_query
+            return replace(trial, seconds_per_query=seconds) if faster else plan
+    return plan
+
+
 def _by_annoy(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan:
     """The same plan with Annoy asked for the nearest cells, where that is faster at the recall wanted."""
     if not space.segments(relation.name).has_trees:
         return plan
     for nodes in NODES:
-        trial = replace(plan, search_k=plan.probes * nodes)
+        trial = replace(plan, groups=0, search_k=plan.probes * nodes)
         recall, seconds = _measure(space, relation, trial, probe)
         if seconds >= plan.seconds_per_query:
             break
@@ -164,8 +204,8 @@ def exact_plan(space: Space, relation: Relation, seconds_per_row: float = 0.0) -
 def scan_plan(relation: Relation, seconds_per_row: float = 0.0) -> SearchPlan:
     """The plan of scanning: recall 1 by construction."""
     return SearchPlan(
-        digest=relation.digest, method="exact", recall=1.0, measured_on=0, cells=0, probes=0, search_k=0, candidates=0,
-        dim=0, by_category=False, seconds_per_query=0.0, seconds_per_row=seconds_per_row, random=(),
+        digest=relation.digest, method="exact", recall=1.0, measured_on=0, cells=0, probes=0, groups=0, search_k=0,
+        candidates=0, dim=0, by_category=False, seconds_per_query=0.0, seconds_per_row=seconds_per_row, random=(),
     )  # fmt: skip
 
 

@@ -44,12 +44,22 @@ class Cells:
         starts: Places at which cells begin in the layout, then the number of rows: int64, shape ``(cells + 1,)``.
         rows: Which row lies at each place: int32, shape ``(n,)``.
         offsets: First cell of each category, then the number of cells; without categories one range. int64.
+        groups: First cell of each group of cells that lie near each other, then the number of cells; none goes beyond
+            its category. int64.
     """
 
     centres: Vectors
     starts: NDArray[np.int64]
     rows: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    def middles(self) -> Vectors:
+        """The mean of the rows of each group, as their centres tell it. float32, shape ``(groups, dim)``."""
+        sizes = np.diff(self.starts).astype(np.float32)
+        first = self.groups[:-1]
+        sums = np.add.reduceat(self.centres * sizes[:, None], first, axis=0)
+        return np.asarray(sums / np.add.reduceat(sizes, first)[:, None], np.float32)
 
 
 def fit_cells(rows: Vectors, offsets: NDArray[np.int64], seed: int = 0) -> Cells:
@@ -67,34 +77,42 @@ def fit_cells(rows: Vectors, offsets: NDArray[np.int64], seed: int = 0) -> Cells
     rng = np.random.default_rng(seed)
     centres: list[Vectors] = [np.zeros((0, rows.shape[1]), np.float32)]
     members: list[NDArray[np.int64]] = []
-    cells_of = [0]
+    cells_of, groups = [0], [0]
     for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         own = np.arange(start, stop)
-        points, nearest = _divide(rows, own, rng)
+        points, nearest, tops = _divide(rows, own, rng)
+        before = []
         order = np.argsort(nearest, kind="stable")
         bounds = np.searchsorted(nearest[order], np.arange(len(points) + 1)).tolist()
         for cell, (low, high) in enumerate(pairwise(bounds)):
+            before.append(len(members))
             for at in range(low, high, LARGEST):
                 centres.append(points[cell : cell + 1])
                 members.append(own[order[at : min(at + LARGEST, high)]])
+        before.append(len(members))
         cells_of.append(len(members))
+        groups += [before[top] for top in tops]
     sizes = [len(own) for own in members]
     return Cells(
         np.concatenate(centres),
         np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64),
         np.concatenate([np.zeros(0, np.int64), *members]).astype(np.int32),
         np.asarray(cells_of, np.int64),
+        np.unique([*groups, len(members)]).astype(np.int64),
     )
 
 
-def _divide(rows: Vectors, own: NDArray[np.int64], rng: np.random.Generator) -> tuple[Vectors, NDArray[np.int64]]:
-    """Centres of some rows, and the centre that each of them is closest to; some centres may have none."""
+def _divide(
+    rows: Vectors, own: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[Vectors, NDArray[np.int64], list[int]]:
+    """Centres of some rows, the centre that each of them is closest to, and the first centre of each group of them;
+    some centres may have no rows."""
     wanted = round(len(own) / CELL)
     if not len(own):
-        return np.zeros((0, rows.shape[1]), np.float32), own
+        return np.zeros((0, rows.shape[1]), np.float32), own, []
     if wanted <= FLAT:
         centres = _lloyd(rows, own, max(1, wanted), rng)
-        return centres, _assign(rows, own, centres)
+        return centres, _assign(rows, own, centres), [0]
     tops = _lloyd(rows, own, round(wanted**0.5), rng)
     groups = _split(own, _assign(rows, own, tops), len(tops))
     inner = [_lloyd(rows, group, max(1, round(len(group) / CELL)), rng) for group in groups]
@@ -114,7 +132,7 @@ def _divide(rows: Vectors, own: NDArray[np.int64], rng: np.random.Generator) -> 
     found = np.zeros(len(own), np.int64)
     for group, cells in zip(groups, beside, strict=True):
         found[group - own[0]] = cells[_assign(rows, group, centres[cells])]
-    return centres, found
+    return centres, found, starts[:-1]
 
 
 def _split(own: NDArray[np.int64], group: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:

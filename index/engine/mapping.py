@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from index.errors import StaleIndexError
 
 
-def mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Numbers of a built file, mapped into memory.
+def mapped(path: Path, dtype: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """Numbers of a built file, mapped into memory; without a shape as many as it has.
 
     Raises:
         StaleIndexError: It is gone.
     """
-    if 0 in shape:
+    if shape is not None and 0 in shape:
         return np.zeros(shape, dtype)
     try:
         return np.asarray(np.memmap(path, dtype, "r", shape=shape))  # plain arrays are quicker to slice

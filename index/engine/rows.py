@@ -25,7 +25,8 @@ from index.types import EncoderCard, Modality, Vector, Vectors
 
 REDUCER = "reducer.f32"
 REDUCED, SCALES, BIASES = "reduced.i8", "scales.f32", "biases.f32"
-CENTRES, COARSE, STARTS, LAYOUT, CELLS = "centres.f32", "centres.i8", "starts.i64", "layout.i32", "cells.i64"
+CENTRES, COARSE, STARTS, LAYOUT = "centres.f32", "centres.i8", "starts.i64", "layout.i32"
+CELLS, GROUPS = "cells.i64", "groups.i64"
 PROJECTION = "projection.npz"
 FACETS = "facets.f32"
 VECTORS = "vectors.f32"
@@ -46,7 +47,8 @@ class SearchPlan:
         measured_on: How many held-out queries.
         cells: How many cells rows were divided into.
         probes: How many of them one query looks into.
-        search_k: Nodes that Annoy inspects to propose them; 0 where looking at all centres is faster.
+        groups: How many groups of cells it looks for them in; 0 for all.
+        search_k: Nodes that Annoy inspects to propose them; 0 where looking at centres is faster.
         candidates: Rows that are re-ranked exactly.
         dim: Dimensions of the reduced copy that is laid out by cells.
         by_category: Whether cells keep to categories.
@@ -62,6 +64,7 @@ class SearchPlan:
     measured_on: int
     cells: int
     probes: int
+    groups: int
     search_k: int
     candidates: int
     dim: int
@@ -194,6 +197,7 @@ class Space:
             mapped(folder / STARTS, "<i8", (plan.cells + 1,)),
             mapped(folder / LAYOUT, "<i4", (self.record.count,)),
             mapped(folder / CELLS, "<i8", (parts + 1,)),
+            mapped(folder / GROUPS, "<i8", None),
         )
 
     def segments(self, relation: str) -> Segment:

@@ -4,7 +4,8 @@ Two methods, of which the build picks the faster that keeps the recall asked for
 
 * ``cells``  rows lie in cells around centres; the cells nearest to the question are read as runs of a reduced copy,
              and propose. Which cells are nearest is asked of Annoy trees over the centres, so time grows with the
-             logarithm of the catalog; while there are few centres, looking at all of them is faster.
+             logarithm of the catalog; while there are few centres, looking at those of the nearest groups of cells,
+             or at all of them, is faster.
 * ``exact``  every row that may answer is scored: small catalogs, small categories, narrow filters.
 """
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from index.engine import kernel
 from index.engine.cells import half_squares
+from index.engine.coarse import in_steps
 from index.engine.rows import SearchPlan, Space
 from index.engine.segments import Segment, cover, cut
 from index.relations import Relation
@@ -110,6 +112,9 @@ class Searcher:
             self.segments = cut(self.cells.offsets, by_category=self.plan.by_category)
             self.coarse = space.coarse(relation.name)
             self.everywhere = np.asarray([(self.segments.start, self.segments.stop)], np.int64)
+            self.groups = self.cells.groups
+            middles = self.cells.middles()
+            self.middles, self.middle_halves = in_steps(middles, self.coarse.scales), half_squares(middles)
             _, self.reducer = space.reducers(relation)
             self.to_steps = self.reducer * self.coarse.scales
 
@@ -205,8 +210,19 @@ class Searcher:
                 return np.asarray(proposed, np.int64)
             pieces = [(part.start, part.stop) for part in parts if not self._asks_annoy(part)]
             ranges = np.asarray([*pieces, *((cell, cell + 1) for cell in proposed)], np.int64)
+        if self.plan.groups:
+            ranges = self._in_groups(steps, ranges, math.ceil(self.plan.groups * stretch))
         cells = np.empty(probes, np.int64)
         return cells[: kernel.nearest(steps, self.coarse.centres, self.halves, ranges, cells)]
+
+    def _in_groups(self, steps: Vector, ranges: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+        """Ranges of the cells of the nearest groups, of those in some ranges of cells."""
+        within = np.searchsorted(self.groups, ranges)
+        if np.diff(within).sum() <= wanted:
+            return ranges
+        found = np.empty(wanted, np.int64)
+        kernel.nearest(steps, self.middles, self.middle_halves, within, found)
+        return np.stack([self.groups[found], self.groups[found + 1]], axis=1)
 
     def _nearest_passing(
         self, point: Vector, parts: list[Segment], stretch: float, share: float, passing: _Passing

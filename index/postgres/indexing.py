@@ -94,8 +94,9 @@ def prepare(
         on_stage(f"indexes of {space.name}", done, len(maps))
         relation = source.catalog.relation(name)
         built = space.record.relations[name]
-        plan = replace(built, method="exact", recall=1.0, measured_on=0, cells=0, probes=0, search_k=0, candidates=0,
-                       dim=column.dim, by_category=False, seconds_per_query=0.0, surroundings=False)  # fmt: skip
+        plan = replace(built, method="exact", recall=1.0, measured_on=0, cells=0, probes=0, groups=0, search_k=0,
+                       candidates=0, dim=column.dim, by_category=False, seconds_per_query=0.0,
+                       surroundings=False)  # fmt: skip
         plans[name] = plan
         if total < SMALLEST:
             continue
