@@ -27,6 +27,10 @@ OBJECT_STORE = 128 << 20
 HOST_SECONDS = 120.0
 """Longest time for a host to answer whether it can take part."""
 
+AHEAD = 2
+"""Rows that an actor has been handed: the one it works on, and the next, so that it never waits for the driver. With
+shards of a second, two nodes with a core each were 1.77 times as fast as one, and 1.54 times with none ahead."""
+
 MOST_BLOCKS = 20_000
 """Blocks of rows at most: Ray Data keeps a book of each."""
 
@@ -111,7 +115,7 @@ class Cluster:
             worker,
             fn_constructor_args=told,
             batch_size=1,
-            compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+            compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=AHEAD),
             num_cpus=1,
             num_gpus=1 / SESSIONS_PER_GPU if provider == "cuda" else 0,
             runtime_env={"env_vars": {PROVIDER: provider}},
