@@ -326,7 +326,8 @@ class Simkin:
                 return np.stack([told(found) for found in of.scores_of_each(query, [names[row] for row in asked])])
 
             plan = space.record.relations["similar"]
-            proposed = "Annoy finds cells" if plan.search_k else "all centres looked at"
+            looked = f"centres of {plan.groups} groups looked at" if plan.groups else "all centres looked at"
+            proposed = "Annoy finds cells" if plan.search_k else looked
             how = f"{plan.probes} cells, {proposed}" if plan.method == "cells" else plan.method
             yield f"--recall {recall} ({how})", one_by_one(ask), many
 
