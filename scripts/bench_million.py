@@ -9,7 +9,8 @@ What is measured, each in a process of its own, whose memory is sampled all the 
   index   `simkin index --embeddings` of ready-made vectors, as `simkin embed` writes them (Parquet shards) or as
           float16 .npy with a table; how long taking in and building last, and the memory of each
   open    a new process opens the catalog, and asks one question: seconds of each, medians of five processes
-  add     1,000 more items: no build follows, and each of ten of them is found at once by a question about its vector
+  add     1,000 more items: no build follows, and each of ten of them is found at once among the 500 answers to a
+          question about the item closest to it
   all     `simkin query --all -k 20`, interrupted after some seconds and begun again: it goes on where it was, in
           memory that does not grow; the rate, and what the whole would take
   files   with --files N: `simkin index` of N tiny pictures (16 pixels a side) with the built-in encoder
@@ -70,9 +71,10 @@ FOUND = """
 import json, sys
 import simkin
 recommender = simkin.open(sys.argv[1])
-found = [recommender.query(item, k=1).hits for item in sys.argv[2:]]
+found = [recommender.query(item, k=1, duplicates=True).hits for item in sys.argv[2:]]
+back = [recommender.query(hits[0].item_id, k=500, duplicates=True).hits for hits in found]
 print(json.dumps({"answered": sum(bool(hits) for hits in found), "generation": recommender.generation.manifest.number,
-                  "is_the_answer": sum(hits[0].item_id in sys.argv[2:] for hits in found)}))
+                  "found": sum(item in {hit.item_id for hit in hits} for item, hits in zip(sys.argv[2:], back))}))
 """
 
 
@@ -270,7 +272,7 @@ def asked_all(catalog: Path, scratch: Path, seconds: float) -> dict[str, Any]:
                 "status": process.returncode,
                 "finished": out.exists(),
                 "own_mb_at_quarters": [round(own[round(part * (len(own) - 1) / 4)], 1) for part in range(5)],
-                "parts_bytes": sum(path.stat().st_size for path in out.parent.rglob(f".{out.name}*") if path.is_file()),
+                "parts": len(list((out.parent / f".{out.name}.parts").glob("*.answers"))),
             }
         )
         if out.exists():
