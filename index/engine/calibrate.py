@@ -136,9 +136,11 @@ def _cells_plan(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
         probes *= 2
     if best is None:
         return None
-    too_few = best.probes // 2
+    too_few = best.probes // 2 if best.probes > FEWEST_PROBES else 0
     for _ in range(HALVINGS):
         between = (too_few + best.probes) // 2
+        if between == too_few:
+            break
         trial, _ = _with_probes(space, relation, plan, between, probe, wanted)
         if trial and (trial.candidates <= best.candidates or trial.seconds_per_query < best.seconds_per_query):
             best = trial

@@ -113,8 +113,9 @@ class Searcher:
             self.coarse = space.coarse(relation.name)
             self.everywhere = np.asarray([(self.segments.start, self.segments.stop)], np.int64)
             self.groups = self.cells.groups
-            middles = self.cells.middles()
-            self.middles, self.middle_halves = in_steps(middles, self.coarse.scales), half_squares(middles)
+            if self.plan.groups:
+                middles = self.cells.middles()
+                self.middles, self.middle_halves = in_steps(middles, self.coarse.scales), half_squares(middles)
             _, self.reducer = space.reducers(relation)
             self.to_steps = self.reducer * self.coarse.scales
 
