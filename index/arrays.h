@@ -25,6 +25,7 @@ typedef struct {
 #define INT64 "lq"
 #define INT32 "i"
 #define INT8 "b"
+#define BYTE "B"
 #define HALF "e"
 #define FLOAT "f"
 #define DOUBLE "d"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from index.answering.choosing import Choice, Pool, choose
 from index.answering.persons import CANDIDATES as FOR_ONE
 from index.answering.persons import Person
-from index.answering.question import Question, check, make_question
+from index.answering.question import Question, check, check_terms, make_question
 from index.answering.reranking import Reranker
 from index.answering.telling import tell
 from index.answering.together import Together
@@ -44,6 +44,9 @@ FOR_USER = "in the order of {name}, of those that are closest for everybody; the
 PEOPLE_KEPT = 64
 """People whose weights are remembered until the catalog changes."""
 
+TOGETHER_KEPT = 64
+"""Ways of asking about items one after another that are remembered until the catalog changes."""
+
 WEIGHINGS_KEPT = 64
 """Weights of facets whose scores at random are remembered until the next generation."""
 
@@ -64,6 +67,7 @@ class Recommender:
         self._generation: Generation | None = None
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
+        self._togethers: dict[tuple[Relation, int, bool], Together | None] = {}
         self._rerankers: dict[tuple[str, str], Reranker] = {}
         self._matching = lru_cache(FILTERS_KEPT)(catalog.matching)
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
@@ -99,6 +103,7 @@ class Recommender:
             self._random.cache_clear()
             self._random_of_person.cache_clear()
         self._rerankers.clear()
+        self._togethers.clear()
         self._person.cache_clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
@@ -134,15 +139,9 @@ class Recommender:
         Raises:
             As ``ask``.
         """
-        found, _ = self._find(query, naming=False)
-        keys = found.pool.keys[found.chosen].tolist()
-        space = found.question.space
-        changed = len(self._deltas[space.name].keys)  # items may have been renamed
-        ids = {} if changed else space.ids_at(keys)
-        if len(ids) < len(keys):
-            ids |= self.catalog.ids_of([key for key in keys if key not in ids])
-        scores = found.pool.scores[found.chosen].tolist()
-        return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
+        if len(query.items) == 1 and query.items[0][1] == 1 and Together.answers_to(query):
+            return self.scores_of_each(query, [query.items[0][0]])[0]
+        return self._scores(query)
 
     def scores_of_each(self, query: Query, item_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
         """``scores`` of the same question about each of several items by itself, sooner.
@@ -163,20 +162,39 @@ class Recommender:
         with StorageTrouble(self.catalog.folder):
             together = self._together(self._generation_of(now), relation, query)
             if together is not None and item_ids:
-                check(replace(query, items=((item_ids[0], 1.0),)))
-                with suppress(
-                    StaleIndexError
-                ):  # files were deleted before they were opened: the next question finds new ones
+                check_terms(query)
+                with suppress(StaleIndexError):  # files were deleted before they were opened: the next finds new ones
                     found = together.of(self.catalog.keys_of(item_ids))
         return [
-            self.scores(replace(query, items=((item_id, 1.0),))) if own is None else own
+            self._scores(replace(query, items=((item_id, 1.0),))) if own is None else own
             for item_id, own in zip(item_ids, found, strict=True)
         ]
 
+    def _scores(self, query: Query) -> list[tuple[str, float]]:
+        found, _ = self._find(query, naming=False)
+        keys = found.pool.keys[found.chosen].tolist()
+        space = found.question.space
+        changed = len(self._deltas[space.name].keys)  # items may have been renamed
+        ids = {} if changed else space.ids_at(keys)
+        if len(ids) < len(keys):
+            ids |= self.catalog.ids_of([key for key in keys if key not in ids])
+        scores = found.pool.scores[found.chosen].tolist()
+        return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
+
     def _together(self, generation: Generation, relation: Relation, query: Query) -> Together | None:
         """Who answers about many items at once; ``None`` when each has to be asked about by itself."""
+        if not Together.answers_to(query):
+            return None
+        key = (relation, query.k, query.duplicates)
+        if key not in self._togethers:
+            if len(self._togethers) >= TOGETHER_KEPT:
+                self._togethers.clear()
+            self._togethers[key] = self._make_together(generation, relation, query)
+        return self._togethers[key]
+
+    def _make_together(self, generation: Generation, relation: Relation, query: Query) -> Together | None:
         fitting = [(facets, space) for facets, space, misfit in generation.asked_by(relation) if not misfit]
-        if len(fitting) != 1 or relation.rerank != "none" or not Together.answers_to(query):
+        if len(fitting) != 1 or relation.rerank != "none":
             return None
         ((facets, space),) = fitting
         deltas = self._deltas[facets.name], self._deltas[space.name]

@@ -1,13 +1,19 @@
 """The compiled loops: the same as NumPy says, and no memory but the arrays' own is read or written."""
 
+import importlib.machinery
+import importlib.util
+import shutil
+import subprocess
+import sysconfig
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from index.engine import kernel
-from index.engine.coarse import in_steps, scales_of
+from index.engine.coarse import abreast, in_steps, scales_of
 
 RNG = np.random.default_rng(4)
 
@@ -28,15 +34,15 @@ def laid_out(rows: int, dim: int, width: int, cells: int) -> dict[str, Any]:
     }
 
 
-def look(made: dict[str, Any], **changed: Any) -> list[tuple[int, float]]:
-    """Ask the kernel about row 7, with some arguments changed."""
+def look(made: dict[str, Any], of: Any = kernel, **changed: Any) -> list[tuple[int, float]]:
+    """Ask a kernel about row 7, with some arguments changed."""
     query = made["vectors"][7]
     arguments = {
-        "point": query[: made["reduced"].shape[1]] * made["scales"],
+        "point": query[: len(made["scales"])] * made["scales"],
         "weighted": query,
         "cells": np.arange(len(made["starts"]) - 1),
         "starts": made["starts"],
-        "reduced": made["reduced"],
+        "reduced": abreast(made["reduced"]),
         "biases": None,
         "layout": made["layout"],
         "vectors": made["vectors"],
@@ -47,7 +53,7 @@ def look(made: dict[str, Any], **changed: Any) -> list[tuple[int, float]]:
         "candidates": len(made["vectors"]),
     }
     arguments.update(changed)
-    written = kernel.look(*arguments.values())
+    written = of.look(*arguments.values())
     return list(zip(arguments["rows"][:written].tolist(), arguments["scores"][:written].tolist(), strict=True))
 
 
@@ -107,9 +113,56 @@ def test_the_nearest_cells_of_some_ranges() -> None:
     allowed = np.concatenate([np.arange(10, 40), np.arange(45, 80)])
     for wanted in (1, 5, 64, 65, 100):
         cells = np.empty(wanted, np.int64)
-        written = kernel.nearest(point, steps, halves, ranges, cells)
+        written = kernel.nearest(point, abreast(steps), -halves, ranges, cells)
         best = allowed[np.argsort(-closeness[allowed])[:wanted]]
         assert cells[:written].tolist() == sorted(best.tolist())
+
+
+def test_the_nearest_of_very_many_and_of_equals() -> None:
+    """Most are not looked at twice; of those that score the same the first are taken."""
+    centres = np.round(RNG.normal(size=(5001, 6))).astype(np.float32)
+    steps, biases = centres.astype(np.int8), -(np.square(centres).sum(axis=1) / 2).astype(np.float32)
+    point = np.asarray([1, -1, 0, 1, 0, 1], np.float32)  # in steps without rounding
+    closeness = steps.astype(np.float32) @ point + biases
+    for start, stop in ((0, 5001), (3, 4999), (4090, 4093)):
+        for wanted in (1, 40, 70, 3000):
+            cells = np.empty(wanted, np.int64)
+            written = kernel.nearest(point, abreast(steps), biases, np.asarray([(start, stop)], np.int64), cells)
+            best = np.lexsort((np.arange(start, stop), -closeness[start:stop].round(2)))[:wanted] + start
+            assert cells[:written].tolist() == sorted(best.tolist())
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a compiler")
+def test_processors_without_the_instructions_find_the_same(tmp_path: Path) -> None:
+    """The loops as they are compiled where there are no better ones."""
+    built, source = tmp_path / "kernel.so", Path(__file__).parent.parent / "index/engine/kernel.c"
+    words = ["cc", "-O2", "-w", "-shared", "-fPIC", "-DPLAIN", f"-I{sysconfig.get_path('include')}", str(source)]
+    subprocess.run([*words, "-o", str(built), "-lm"], check=True)
+    loader = importlib.machinery.ExtensionFileLoader("kernel", str(built))
+    spec = importlib.util.spec_from_loader("kernel", loader)
+    assert spec
+    plain = importlib.util.module_from_spec(spec)
+    loader.exec_module(plain)
+    made = laid_out(900, 40, 37, 30)
+    biases = RNG.normal(size=900).astype(np.float32)
+    found = look(made, biases=biases, candidates=60)
+    assert look(made, of=plain, biases=biases, candidates=60) == found
+
+
+def test_texts_that_lie_one_after_another() -> None:
+    """Any of them, in any order; none from elsewhere."""
+    texts = ["eins", "", "zwei", "🎵"]
+    content = np.frombuffer("".join(texts).encode(), np.uint8)
+    ends = np.asarray([0, *np.cumsum([len(text.encode()) for text in texts])], np.int64)
+    assert kernel.texts(content, ends, np.asarray([3, 0, 0, 1])) == ["🎵", "eins", "eins", ""]
+    for numbers in ([4], [0, -1]):
+        with pytest.raises(IndexError):
+            kernel.texts(content, ends, np.asarray(numbers))
+    for wrong in ([0, 5, 4, 8, 12], [0, 4, 4, 8, 13], [-1, 4, 4, 8, 12]):
+        with pytest.raises(IndexError):
+            kernel.texts(content, np.asarray(wrong), np.arange(4))
+    with pytest.raises(UnicodeDecodeError):
+        kernel.texts(content, np.asarray([0, 9]), np.asarray([0]))
 
 
 @pytest.mark.parametrize(

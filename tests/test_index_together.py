@@ -46,8 +46,8 @@ NAMES = [*(f"item-0-{row:05d}" for row in range(0, 900, 23)), *(f"loose {at}" fo
 
 def alone(recommender: Recommender, query: Query, names: list[str]) -> list[list[tuple[str, Any]]]:
     """What is answered one by one; scores to rounding."""
-    each = [recommender.scores(replace(query, items=((name, 1.0),))) for name in names]
-    return [[(name, pytest.approx(score, abs=1e-5)) for name, score in found] for found in each]
+    each = [recommender.ask(replace(query, items=((name, 1.0),))).hits for name in names]
+    return [[(hit.item_id, pytest.approx(hit.score, abs=1e-5)) for hit in found] for found in each]
 
 
 @pytest.mark.parametrize("relation", ["similar", "substitute", "style", "bought"])
@@ -62,8 +62,8 @@ def test_each_is_answered_as_alone(made: Any, relation: str, duplicates: bool) -
 def test_it_is_done_together(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing would be gained: few are asked about by themselves, those near the copies."""
     recommender, asked = made.open(), []
-    scores = recommender.scores
-    monkeypatch.setattr(recommender, "scores", lambda query: asked.append(query.items[0][0]) or scores(query))
+    scores = recommender._scores
+    monkeypatch.setattr(recommender, "_scores", lambda query: asked.append(query.items[0][0]) or scores(query))
     recommender.scores_of_each(Query(k=3), NAMES)
     assert "copy 1" in asked
     assert len(asked) < len(NAMES) / 4
@@ -87,6 +87,21 @@ def test_whatever_else_is_asked_is_asked_of_each(made: Any, query: Query) -> Non
     recommender = made.open()
     assert Together.answers_to(query) == (query.k == 2000)
     assert recommender.scores_of_each(query, NAMES[::9]) == alone(recommender, query, NAMES[::9])
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0, 2.0])
+def test_one_is_answered_as_one_of_many(made: Any, weight: float) -> None:
+    """Whatever its weight, where nobody else is asked about."""
+    recommender = made.open()
+    query = Query(k=7, items=(("loose 3", weight),))
+    assert [recommender.scores(query)] == alone(recommender, replace(query, items=()), ["loose 3"])
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_refused(made: Any, weight: float) -> None:
+    """By the short way, too."""
+    with pytest.raises(InputError, match="finite"):
+        made.open().scores(Query(items=(("loose 3", weight),)))
 
 
 def test_changes_since_the_build_are_seen(make_catalog: Callable[[], Any]) -> None:

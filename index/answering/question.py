@@ -57,6 +57,16 @@ def check(query: Query) -> None:
         InputError: A number is out of its range, or nothing is asked about.
         UnknownNameError: There is no such way of re-ranking.
     """
+    check_terms(query)
+    if not query.items and not query.files:
+        raise InputError("a query names at least one item or file")
+    for name, weight in (*query.items, *query.files, *query.negatives):
+        if not math.isfinite(weight):
+            raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")
+
+
+def check_terms(query: Query) -> None:
+    """Refuse what makes no sense whoever is asked about; raises as ``check``."""
     if query.k < 1:
         raise InputError(f"k must be at least 1, not {query.k}")
     if not 0 <= query.diversity <= 1:
@@ -68,11 +78,6 @@ def check(query: Query) -> None:
             raise InputError("facets that are weighed for one question have no surroundings; leave re-ranking out")
     if query.user is not None and query.rerank not in (None, "none"):
         raise InputError("answers are ordered for a user or re-ranked, not both")
-    if not query.items and not query.files:
-        raise InputError("a query names at least one item or file")
-    for name, weight in (*query.items, *query.files, *query.negatives):
-        if not math.isfinite(weight):
-            raise InputError(f"the weight of {str(name)!r} must be a finite number, not {weight}")
 
 
 def make_question(

@@ -12,7 +12,6 @@ from index.answers import Query
 from index.engine.calibrate import rule_categories
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
-from index.types import Vector
 
 
 class Together:
@@ -41,15 +40,12 @@ class Together:
     def of(self, keys: Sequence[int]) -> list[list[tuple[str, float]] | None]:
         """Ids and scores of the closest, best first, of each of some items by database key; ``None`` for one that has
         to be asked about by itself: it is not among the rows, or some of its answers are near-duplicates."""
-        rows = self._space.rows_of(np.asarray(keys, np.int64))
-        vectors = self._space.vectors[np.maximum(rows, 0)] if len(self._space.keys) else np.zeros((len(rows), 0))
-        return [
-            self._one(row, key, vector) if row >= 0 else None
-            for row, key, vector in zip(rows.tolist(), keys, vectors, strict=True)
-        ]
+        rows = self._space.rows_of_few(keys)
+        return [self._one(row, key) if row >= 0 else None for row, key in zip(rows, keys, strict=True)]
 
-    def _one(self, row: int, key: int, vector: Vector) -> list[tuple[str, float]] | None:
+    def _one(self, row: int, key: int) -> list[tuple[str, float]] | None:
         space, k = self._space, self._query.k
+        vector = space.vectors[row]
         if not np.count_nonzero(vector):
             return None
         own = np.asarray([row], np.int64)
@@ -58,10 +54,12 @@ class Together:
         if not self._query.duplicates and self._repeats(np.append(np.int64(key), space.keys[best])):
             return None
         scores = space.scores(vector, found.scores[:k]).tolist()
-        return list(zip(map(space.ids.of, best.tolist()), scores, strict=True))
+        return list(zip(space.ids.of(best), scores, strict=True))
 
     def _allowed(self, row: int) -> NDArray[np.bool_] | None:
         """Categories that may answer a row."""
+        if self._searcher.relation.rule == "any":
+            return None
         code = int(self._space.categories_of(np.asarray([row]))[0])
         if code not in self._categories:
             self._categories[code] = rule_categories(self._space, self._searcher.relation, row)

@@ -17,7 +17,7 @@ from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.relations import Relation
 from index.types import EncoderCard
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 GENERATIONS = "generations"
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from index.engine import kernel
 from index.engine.mapping import mapped
 
 IDS, ENDS = "ids.utf8", "ids.i64"
@@ -30,16 +31,19 @@ class Ids:
         return mapped(self.folder / ENDS, "<i8", (self.count + 1,))
 
     @cached_property
-    def _bytes(self) -> memoryview:
-        return mapped(self.folder / IDS, "u1", (int(self._ends[-1]),)).data
+    def _bytes(self) -> NDArray[np.uint8]:
+        return mapped(self.folder / IDS, "u1", (int(self._ends[-1]),))
 
-    def of(self, row: int) -> str:
-        """The id of a row.
+    def of(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of rows, in their order.
+
+        Args:
+            rows: int64, shape ``(n,)``.
 
         Raises:
             StaleIndexError: The files are gone.
         """
-        return str(self._bytes[self._ends.item(row) : self._ends.item(row + 1)], "utf-8")
+        return kernel.texts(self._bytes, self._ends, rows)
 
 
 def write_ids(folder: Path, ids: Iterable[str]) -> None:

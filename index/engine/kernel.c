@@ -1,12 +1,16 @@
 /* The innermost loops of a question, in C: what NumPy needs a dozen calls for, each with a cost of its own.
  *
  * Which cells are nearest, and which rows in them: see index/engine/search.py, whose terms these are; which answers
- * may be near-duplicates: index/answering/duplicates.py. What is taken and given is told in kernel.pyi. Sums are taken
- * in a fixed order, so that the same row always scores the same.
+ * may be near-duplicates: index/answering/duplicates.py; what rows are called: index/engine/ids.py. What is taken and
+ * given is told in kernel.pyi. Sums are taken in a fixed order, so that the same row always scores the same.
  */
 #include "../arrays.h"
 
 #include <math.h>
+#if defined(__x86_64__) && !defined(PLAIN)
+#include <immintrin.h>
+#define AVX2 __attribute__((target("avx2")))
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -15,8 +19,10 @@ typedef float lanes __attribute__((vector_size(32)));
 enum {
     LANES = 8,
     FEW = 64,
-    LINE = 64,     /* bytes that memory is fetched by */
-    LONG = 1 << 19 /* numbers to be read from which on other threads of the interpreter may run meanwhile */
+    MANY = 8,       /* blocks are told apart by so many groups for each point wanted */
+    LINE = 64,      /* bytes that memory is fetched by */
+    FETCHED = 1024, /* bytes of a range that are fetched while the one before is read: the rest comes by itself */
+    LONG = 1 << 19  /* numbers to be read from which on other threads of the interpreter may run meanwhile */
 };
 
 typedef struct {
@@ -41,13 +47,6 @@ INLINE float dot(const float *left, const float *right, Py_ssize_t dim) {
     }
     float sum = total(one + two);
     for (; at < dim; at++) sum += left[at] * right[at];
-    return sum;
-}
-
-/* Whole numbers, whose product compilers make of 16 at a time. */
-INLINE int32_t product(const int16_t *left, const int8_t *right, Py_ssize_t dim) {
-    int32_t sum = 0;
-    for (Py_ssize_t at = 0; at < dim; at++) sum += (int32_t)left[at] * (int32_t)right[at];
     return sum;
 }
 
@@ -117,83 +116,210 @@ static void select_best(scored *some, Py_ssize_t count, Py_ssize_t wanted) {
     (wanted <= FEW ? select_few : select_many)(some, count, wanted);
 }
 
-WIDEST static void score_centres(const int16_t *point, float unit, const int8_t *centres, const float *halves,
-                                 Py_ssize_t dim, int64_t start, int64_t stop, scored *found) {
-    for (int64_t cell = start; cell < stop; cell++, found++) {
-        found->score = unit * product(point, centres + cell * dim, dim) - halves[cell];
-        found->at = cell;
+/* Points in 8-bit numbers, LANES of them abreast, and what they are asked: see index/engine/coarse.py. */
+typedef struct {
+    const int16_t *point; /* two numbers for each pair of dimensions */
+    float unit;           /* what one step of the point is worth */
+    Py_ssize_t pairs;
+    const int8_t *laid;
+    const float *biases; /* added to products; NULL for nothing */
+    const char *passing; /* who may be proposed; NULL for all */
+} proposing;
+
+typedef struct {
+    float scores[LANES], top;
+    int64_t first;
+} block;
+
+/* Scores of the LANES points that lie abreast, and the greatest of them. */
+typedef float scoring(const proposing *asked, const int8_t *abreast, const float *biases, float *scores);
+
+INLINE float score_plain(const proposing *asked, const int8_t *abreast, const float *biases, float *scores) {
+    int32_t sums[LANES] = {0};
+    for (Py_ssize_t at = 0; at < 2 * asked->pairs; at += 2, abreast += 2 * LANES)
+        for (int lane = 0; lane < LANES; lane++)
+            sums[lane] +=
+                (int32_t)asked->point[at] * abreast[2 * lane] + (int32_t)asked->point[at + 1] * abreast[2 * lane + 1];
+    float top = -INFINITY;
+    for (int lane = 0; lane < LANES; lane++) {
+        scores[lane] = asked->unit * (float)sums[lane] + biases[lane];
+        if (scores[lane] > top) top = scores[lane];
     }
+    return top;
 }
 
-WIDEST static Py_ssize_t score_places(const int16_t *point, float unit, const int8_t *reduced, Py_ssize_t width,
-                                      const float *biases, const char *passing, int64_t start, int64_t stop,
-                                      scored *found) {
-    scored *next = found;
-    for (int64_t place = start; place < stop; place++) {
-        if (passing && !passing[place]) continue;
-        next->score = unit * product(point, reduced + place * width, width) + (biases ? biases[place] : 0);
-        next->at = place;
-        next++;
+#ifdef AVX2
+/* The same: compilers do not find the instruction that multiplies pairs of numbers and adds them up. */
+AVX2 static inline float score_avx2(const proposing *asked, const int8_t *abreast, const float *biases, float *scores) {
+    __m256i sums = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (Py_ssize_t at = 0; at < asked->pairs; at++, abreast += 2 * LANES) {
+        int32_t pair;
+        memcpy(&pair, asked->point + 2 * at, sizeof pair);
+        const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)abreast));
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_set1_epi32(pair), wide));
     }
-    return next - found;
+    const __m256 products = _mm256_mul_ps(_mm256_set1_ps(asked->unit), _mm256_cvtepi32_ps(sums));
+    const __m256 found = _mm256_add_ps(products, _mm256_loadu_ps(biases));
+    _mm256_storeu_ps(scores, found);
+    __m128 top = _mm_max_ps(_mm256_castps256_ps128(found), _mm256_extractf128_ps(found, 1));
+    top = _mm_max_ps(top, _mm_movehl_ps(top, top));
+    return _mm_cvtss_f32(_mm_max_ss(top, _mm_movehdup_ps(top)));
+}
+#endif
+
+/* Score the points from one to before another, block by block; after the last block. */
+INLINE block *score_range_by(scoring *score, const proposing *asked, int64_t start, int64_t stop, block *next) {
+    static const float nothing[LANES] = {0};
+    for (int64_t first = start - start % LANES; first < stop; first += LANES, next++) {
+        const float *biases = asked->biases ? asked->biases + first : nothing;
+        float own[LANES];
+        if (asked->passing || first < start || first + LANES > stop) {
+            for (int lane = 0; lane < LANES; lane++) {
+                const int64_t at = first + lane;
+                const int may = at >= start && at < stop && (!asked->passing || asked->passing[at]);
+                own[lane] = may ? biases[lane] : -INFINITY;
+            }
+            biases = own;
+        }
+        next->top = score(asked, asked->laid + first * 2 * asked->pairs, biases, next->scores);
+        next->first = first;
+    }
+    return next;
+}
+
+static block *score_range_plain(const proposing *asked, int64_t start, int64_t stop, block *next) {
+    return score_range_by(score_plain, asked, start, stop, next);
+}
+
+static block *(*score_range)(const proposing *, int64_t, int64_t, block *) = score_range_plain;
+
+#ifdef AVX2
+AVX2 static block *score_range_avx2(const proposing *asked, int64_t start, int64_t stop, block *next) {
+    return score_range_by(score_avx2, asked, start, stop, next);
+}
+#endif
+
+/* A score that at least as many points reach as are wanted, if there are so many.
+ *
+ * As many groups of blocks as points are wanted, those with the highest tops, hold a point each that scores no less
+ * than the lowest of these tops. */
+static float reached(const block *blocks, Py_ssize_t number, Py_ssize_t wanted, scored *tops) {
+    if (wanted < 1) return INFINITY;
+    const Py_ssize_t together = number / (MANY * wanted) + 1;
+    Py_ssize_t groups = 0;
+    for (Py_ssize_t start = 0; start < number; start += together, groups++) {
+        const Py_ssize_t stop = start + together < number ? start + together : number;
+        float top = -INFINITY;
+        for (Py_ssize_t at = start; at < stop; at++) top = blocks[at].top > top ? blocks[at].top : top;
+        tops[groups].score = top;
+        tops[groups].at = groups;
+    }
+    if (groups < wanted) return -INFINITY;
+    select_best(tops, groups, wanted);
+    float least = INFINITY;
+    for (Py_ssize_t at = 0; at < wanted; at++) least = tops[at].score < least ? tops[at].score : least;
+    return least;
+}
+
+/* Have memory fetched that will be read soon. */
+INLINE void fetch(const void *from, Py_ssize_t bytes) {
+    for (Py_ssize_t at = 0; at < bytes; at += LINE) __builtin_prefetch((const char *)from + at);
+}
+
+/* Find the best points of some ranges, into memory that the caller frees; how many, or -1 when there is no memory. */
+static Py_ssize_t propose(const proposing *asked, const int64_t *ranges, Py_ssize_t count, Py_ssize_t wanted,
+                          scored **found) {
+    Py_ssize_t most = 0, kept = -1;
+    for (Py_ssize_t at = 0; at < count; at++) most += (ranges[2 * at + 1] - ranges[2 * at]) / LANES + 2;
+    block *blocks = malloc((most + 1) * sizeof *blocks), *end = blocks;
+    scored *some = *found = malloc((most * LANES + 1) * sizeof *some);
+    if (blocks && some) {
+        for (Py_ssize_t at = 0; at < count; at++) {
+            if (at + 1 < count) fetch(asked->laid + ranges[2 * at + 2] * 2 * asked->pairs, FETCHED);
+            end = score_range(asked, ranges[2 * at], ranges[2 * at + 1], end);
+        }
+        const float least = reached(blocks, end - blocks, wanted, some);
+        kept = 0;
+        for (const block *own = blocks; own < end; own++) {
+            if (own->top < least) continue;
+            for (int lane = 0; lane < LANES; lane++)
+                if (!(own->scores[lane] < least) && own->scores[lane] != -INFINITY) { /* or it is no number */
+                    some[kept].score = own->scores[lane];
+                    some[kept++].at = own->first + lane;
+                }
+        }
+        select_best(some, kept, wanted);
+        if (kept > wanted) kept = wanted;
+    }
+    free(blocks);
+    return kept;
 }
 
 WIDEST static void score_rows(const float *weighted, const float *vectors, Py_ssize_t dim, scored *found,
                               Py_ssize_t count) {
     for (Py_ssize_t at = 0; at < count; at++) {
-        if (at + 1 < count) { /* rows lie far apart: the next is fetched early */
-            const char *next = (const char *)(vectors + found[at + 1].at * dim);
-            for (Py_ssize_t byte = 0; byte < dim * (Py_ssize_t)sizeof *vectors; byte += LINE)
-                __builtin_prefetch(next + byte);
-        }
+        if (at + 1 < count) fetch(vectors + found[at + 1].at * dim, dim * sizeof *vectors);
         found[at].score = dot(vectors + found[at].at * dim, weighted, dim);
     }
 }
 
+/* Whether points are laid abreast, so many pairs of dimensions. */
+static int are_laid(const Py_buffer *points, Py_ssize_t count, Py_ssize_t pairs) {
+    const Py_ssize_t *shape = points->shape;
+    return shape[0] == (count + LANES - 1) / LANES && shape[1] == pairs && shape[2] == LANES && shape[3] == 2;
+}
+
 static PyObject *nearest(PyObject *self, PyObject *args) {
     static const argument asked[] = {
-        {"point", FLOAT, 1, 0, 0},  {"centres", INT8, 2, 0, 0}, {"halves", FLOAT, 1, 0, 0},
+        {"point", FLOAT, 1, 0, 0},  {"centres", INT8, 4, 0, 0}, {"biases", FLOAT, 1, 0, 0},
         {"ranges", INT64, 2, 0, 0}, {"cells", INT64, 1, 1, 0},
     };
-    enum { POINT, CENTRES, HALVES, RANGES, CELLS, COUNT };
+    enum { POINT, CENTRES, BIASES, RANGES, CELLS, COUNT };
     Py_buffer views[COUNT];
     (void)self;
     if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
-    const Py_ssize_t cells = views[CENTRES].shape[0], dim = views[CENTRES].shape[1];
-    if (views[POINT].shape[0] != dim || views[HALVES].shape[0] != cells || views[RANGES].shape[1] != 2)
-        return refused(views, COUNT, PyExc_ValueError, "shapes of point, centres, halves and ranges do not fit");
+    const Py_ssize_t dim = views[POINT].shape[0], pairs = (dim + 1) / 2, cells = views[BIASES].shape[0];
+    if (!are_laid(&views[CENTRES], cells, pairs) || views[RANGES].shape[1] != 2)
+        return refused(views, COUNT, PyExc_ValueError, "shapes of point, centres, biases and ranges do not fit");
     const int64_t *ranges = views[RANGES].buf;
-    Py_ssize_t total = 0;
-    for (Py_ssize_t at = 0; at < views[RANGES].shape[0]; at++) {
-        const int64_t start = ranges[2 * at], stop = ranges[2 * at + 1];
-        if (start < 0 || stop < start || stop > cells)
+    for (Py_ssize_t at = 0; at < views[RANGES].shape[0]; at++)
+        if (ranges[2 * at] < 0 || ranges[2 * at + 1] < ranges[2 * at] || ranges[2 * at + 1] > cells)
             return refused(views, COUNT, PyExc_IndexError, "a range lies outside of the centres");
-        total += stop - start;
-    }
-    scored *found = malloc((total + 1) * sizeof *found + dim * sizeof(int16_t));
-    if (!found) return refused(views, COUNT, PyExc_MemoryError, "");
-    int16_t *point = (int16_t *)(found + total + 1);
+    int16_t *point = calloc(2 * pairs + 1, sizeof *point);
+    if (!point) return refused(views, COUNT, PyExc_MemoryError, "");
     const float unit = in_steps(views[POINT].buf, dim, point);
-    Py_ssize_t wanted = views[CELLS].shape[0], filled = 0;
-    for (Py_ssize_t at = 0; at < views[RANGES].shape[0]; at++) {
-        const int64_t start = ranges[2 * at], stop = ranges[2 * at + 1];
-        score_centres(point, unit, views[CENTRES].buf, views[HALVES].buf, dim, start, stop, found + filled);
-        filled += stop - start;
-    }
-    if (wanted > total) wanted = total;
-    select_best(found, total, wanted);
-    qsort(found, wanted, sizeof *found, by_place);
+    const proposing these = {point, unit, pairs, views[CENTRES].buf, views[BIASES].buf, NULL};
+    scored *found;
+    const Py_ssize_t kept = propose(&these, ranges, views[RANGES].shape[0], views[CELLS].shape[0], &found);
+    free(point);
+    if (kept < 0) return refused(views, COUNT, PyExc_MemoryError, "");
+    qsort(found, kept, sizeof *found, by_place);
     int64_t *out = views[CELLS].buf;
-    for (Py_ssize_t at = 0; at < wanted; at++) out[at] = found[at].at;
+    for (Py_ssize_t at = 0; at < kept; at++) out[at] = found[at].at;
     free(found);
     give_back(views, COUNT);
-    return PyLong_FromSsize_t(wanted);
+    return PyLong_FromSsize_t(kept);
+}
+
+/* Of the places proposed, keep the rows that lie there, but for some; -1 when there is no such row. */
+static Py_ssize_t rows_at(scored *found, Py_ssize_t near, const int32_t *layout, Py_ssize_t count,
+                          const int64_t *excluded, Py_ssize_t others) {
+    Py_ssize_t kept = 0;
+    for (Py_ssize_t at = 0; at < near; at++) {
+        const int64_t row = layout[found[at].at];
+        if (row < 0 || row >= count) return -1;
+        int out = 0;
+        for (Py_ssize_t other = 0; other < others; other++) out |= excluded[other] == row;
+        if (!out) found[kept++].at = row;
+    }
+    return kept;
 }
 
 static PyObject *look(PyObject *self, PyObject *args) {
     static const argument asked[] = {
         {"point", FLOAT, 1, 0, 0},    {"weighted", FLOAT, 1, 0, 0}, {"cells", INT64, 1, 0, 0},
-        {"starts", INT64, 1, 0, 0},   {"reduced", INT8, 2, 0, 0},   {"biases", FLOAT, 1, 0, 1},
+        {"starts", INT64, 1, 0, 0},   {"reduced", INT8, 4, 0, 0},   {"biases", FLOAT, 1, 0, 1},
         {"layout", INT32, 1, 0, 0},   {"vectors", FLOAT, 2, 0, 0},  {"passing", BOOL, 1, 0, 1},
         {"excluded", INT64, 1, 0, 0}, {"rows", INT64, 1, 1, 0},     {"scores", FLOAT, 1, 1, 0},
     };
@@ -203,58 +329,58 @@ static PyObject *look(PyObject *self, PyObject *args) {
     (void)self;
     if (take(args, asked, COUNT, views, &told, 1)) return NULL;
     const Py_ssize_t candidates = told.whole;
-    const Py_ssize_t width = views[REDUCED].shape[1], dim = views[VECTORS].shape[1], count = views[VECTORS].shape[0];
-    const Py_ssize_t held = views[STARTS].shape[0] - 1;
-    if (views[POINT].shape[0] != width || views[WEIGHTED].shape[0] != dim || views[REDUCED].shape[0] != count ||
+    const Py_ssize_t width = views[POINT].shape[0], pairs = (width + 1) / 2;
+    const Py_ssize_t dim = views[VECTORS].shape[1], count = views[VECTORS].shape[0];
+    const Py_ssize_t wanted = views[CELLS].shape[0], held = views[STARTS].shape[0] - 1;
+    if (!are_laid(&views[REDUCED], count, pairs) || views[WEIGHTED].shape[0] != dim ||
         views[LAYOUT].shape[0] != count || candidates < 1 || (views[PASSING].obj && views[PASSING].shape[0] != count) ||
         (views[BIASES].obj && views[BIASES].shape[0] != count) || views[ROWS].shape[0] != views[SCORES].shape[0])
         return refused(views, COUNT, PyExc_ValueError, "shapes of the arrays do not fit each other");
-    const int64_t *cells = views[CELLS].buf, *starts = views[STARTS].buf, *excluded = views[EXCLUDED].buf;
-    const int32_t *layout = views[LAYOUT].buf;
-    Py_ssize_t total = 0;
-    for (Py_ssize_t at = 0; at < views[CELLS].shape[0]; at++) {
+    const int64_t *cells = views[CELLS].buf, *starts = views[STARTS].buf;
+    for (Py_ssize_t at = 0; at < wanted; at++) {
         const int64_t cell = cells[at];
         if (cell < 0 || cell >= held || starts[cell] < 0 || starts[cell + 1] < starts[cell] || starts[cell + 1] > count)
             return refused(views, COUNT, PyExc_IndexError, "a cell lies outside of the layout");
-        total += starts[cell + 1] - starts[cell];
     }
-    scored *found = malloc((total + 1) * sizeof *found + width * sizeof(int16_t));
-    if (!found) return refused(views, COUNT, PyExc_MemoryError, "");
-    int16_t *point = (int16_t *)(found + total + 1);
-    const float unit = in_steps(views[POINT].buf, width, point);
-    PyThreadState *thread = total * width + candidates * dim > LONG ? PyEval_SaveThread() : NULL;
-    Py_ssize_t near = 0;
-    for (Py_ssize_t at = 0; at < views[CELLS].shape[0]; at++)
-        near += score_places(point, unit, views[REDUCED].buf, width, views[BIASES].buf, views[PASSING].buf,
-                             starts[cells[at]], starts[cells[at] + 1], found + near);
-    select_best(found, near, candidates);
-    if (near > candidates) near = candidates;
-    Py_ssize_t kept = 0;
+    int64_t *ranges = calloc(2 * wanted + 1, sizeof *ranges);
+    int16_t *point = calloc(2 * pairs + 1, sizeof *point);
+    Py_ssize_t kept = -1, total = 0;
     int damaged = 0;
-    for (Py_ssize_t at = 0; at < near; at++) {
-        const int64_t row = layout[found[at].at];
-        damaged |= row < 0 || row >= count;
-        int out = 0;
-        for (Py_ssize_t other = 0; other < views[EXCLUDED].shape[0]; other++) out |= excluded[other] == row;
-        if (!out) found[kept++].at = row;
-    }
-    if (!damaged) {
-        qsort(found, kept, sizeof *found, by_place); /* memory is read forwards */
-        score_rows(views[WEIGHTED].buf, views[VECTORS].buf, dim, found, kept);
-        const Py_ssize_t asked_for = views[ROWS].shape[0];
-        select_best(found, kept, asked_for);
-        if (kept > asked_for) kept = asked_for;
-        qsort(found, kept, sizeof *found, by_score);
-        int64_t *rows = views[ROWS].buf;
-        float *scores = views[SCORES].buf;
-        for (Py_ssize_t at = 0; at < kept; at++) {
-            rows[at] = found[at].at;
-            scores[at] = found[at].score;
+    if (ranges && point) {
+        for (Py_ssize_t at = 0; at < wanted; at++) {
+            ranges[2 * at] = starts[cells[at]], ranges[2 * at + 1] = starts[cells[at] + 1];
+            total += ranges[2 * at + 1] - ranges[2 * at];
         }
+        PyThreadState *thread = total * width + candidates * dim > LONG ? PyEval_SaveThread() : NULL;
+        const float unit = in_steps(views[POINT].buf, width, point);
+        const proposing these = {point, unit, pairs, views[REDUCED].buf, views[BIASES].buf, views[PASSING].buf};
+        scored *found;
+        kept = propose(&these, ranges, wanted, candidates, &found);
+        if (kept > 0) {
+            kept = rows_at(found, kept, views[LAYOUT].buf, count, views[EXCLUDED].buf, views[EXCLUDED].shape[0]);
+            damaged = kept < 0;
+        }
+        if (kept > 0) {
+            qsort(found, kept, sizeof *found, by_place); /* memory is read forwards */
+            score_rows(views[WEIGHTED].buf, views[VECTORS].buf, dim, found, kept);
+            const Py_ssize_t asked_for = views[ROWS].shape[0];
+            select_best(found, kept, asked_for);
+            if (kept > asked_for) kept = asked_for;
+            qsort(found, kept, sizeof *found, by_score);
+            int64_t *rows = views[ROWS].buf;
+            float *scores = views[SCORES].buf;
+            for (Py_ssize_t at = 0; at < kept; at++) {
+                rows[at] = found[at].at;
+                scores[at] = found[at].score;
+            }
+        }
+        free(found);
+        if (thread) PyEval_RestoreThread(thread);
     }
-    if (thread) PyEval_RestoreThread(thread);
-    free(found);
+    free(point);
+    free(ranges);
     if (damaged) return refused(views, COUNT, PyExc_IndexError, "the layout names a row that there is not");
+    if (kept < 0) return refused(views, COUNT, PyExc_MemoryError, "");
     give_back(views, COUNT);
     return PyLong_FromSsize_t(kept);
 }
@@ -378,14 +504,49 @@ static PyObject *agreed(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *texts(PyObject *self, PyObject *args) {
+    static const argument asked[] = {
+        {"bytes", BYTE, 1, 0, 0},
+        {"ends", INT64, 1, 0, 0},
+        {"numbers", INT64, 1, 0, 0},
+    };
+    enum { BYTES, ENDS, NUMBERS, COUNT };
+    Py_buffer views[COUNT];
+    (void)self;
+    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
+    const int64_t *ends = views[ENDS].buf, *numbers = views[NUMBERS].buf;
+    const Py_ssize_t count = views[ENDS].shape[0] - 1, wanted = views[NUMBERS].shape[0];
+    for (Py_ssize_t at = 0; at < wanted; at++)
+        if (numbers[at] < 0 || numbers[at] >= count || ends[numbers[at]] < 0 ||
+            ends[numbers[at] + 1] < ends[numbers[at]] || ends[numbers[at] + 1] > views[BYTES].shape[0])
+            return refused(views, COUNT, PyExc_IndexError, "a text lies outside of the bytes");
+    PyObject *found = PyList_New(wanted);
+    for (Py_ssize_t at = 0; found && at < wanted; at++) {
+        const int64_t start = ends[numbers[at]], stop = ends[numbers[at] + 1];
+        PyObject *text = PyUnicode_DecodeUTF8((const char *)views[BYTES].buf + start, stop - start, NULL);
+        if (!text)
+            Py_CLEAR(found);
+        else
+            PyList_SetItem(found, at, text);
+    }
+    give_back(views, COUNT);
+    return found;
+}
+
 static PyMethodDef functions[] = {
     {"nearest", nearest, METH_VARARGS, "The nearest cells to a point; see kernel.pyi."},
     {"look", look, METH_VARARGS, "The closest rows in some cells; see kernel.pyi."},
     {"alike", alike, METH_VARARGS, "Pairs of rows that are alike in every part; see kernel.pyi."},
     {"agreed", agreed, METH_VARARGS, "Pairs whose cosines agree in every part; see kernel.pyi."},
+    {"texts", texts, METH_VARARGS, "Some of many texts that lie one after another; see kernel.pyi."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "kernel", NULL, 0, functions, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit_kernel(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit_kernel(void) {
+#ifdef AVX2
+    if (__builtin_cpu_supports("avx2")) score_range = score_range_avx2;
+#endif
+    return PyModule_Create(&module);
+}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def nearest(
     point: NDArray[np.float32],
     centres: NDArray[np.int8],
-    halves: NDArray[np.float32],
+    biases: NDArray[np.float32],
     ranges: NDArray[np.int64],
     cells: NDArray[np.int64],
     /,
@@ -19,9 +19,9 @@ def nearest(
 
     Args:
         point: float32, shape ``(d,)``.
-        centres: int8, shape ``(n, d)``.
-        halves: ‖x‖²/2 of each: float32, shape ``(n,)``.
-        ranges: First cell and one past the last of each range: int64, shape ``(m, 2)``.
+        centres: As ``index.engine.coarse.abreast`` lays them: int8.
+        biases: -‖x‖²/2 of each: float32, shape ``(n,)``.
+        ranges: First cell and one past the last of each range, no two of which overlap: int64, shape ``(m, 2)``.
         cells: The nearest are written here, ascending: int64, as many as are wanted.
 
     Returns:
@@ -51,7 +51,7 @@ def look(
         weighted: What rows are multiplied by: float32, shape ``(d,)``.
         cells: Cells to look into, each at most once: int64.
         starts: First place of each cell, then the number of places: int64, shape ``(cells + 1,)``.
-        reduced: int8, shape ``(n, w)``, in the order of places.
+        reduced: Rows in the order of places, as ``index.engine.coarse.abreast`` lays them: int8.
         biases: Added to their products with the point: float32, shape ``(n,)``; ``None`` for nothing.
         layout: Which row lies at each place: int32, shape ``(n,)``.
         vectors: Rows: float32, shape ``(n, d)``.
@@ -99,4 +99,16 @@ def agreed(
         rows: float16, finite, shape ``(n, d)``; what is zero in a part has no cosine above 0 there.
         bounds, least: See ``alike``.
         pairs: Which are looked at; set to false for those that do not: bool, shape ``(n, n)``.
+    """
+
+def texts(bytes: NDArray[np.uint8], ends: NDArray[np.int64], numbers: NDArray[np.int64], /) -> list[str]:
+    """Some of many texts that lie one after another.
+
+    Args:
+        bytes: All of them, as UTF-8: uint8.
+        ends: Where each one ends, after a 0 for where the first begins: int64, shape ``(texts + 1,)``.
+        numbers: Which are wanted: int64.
+
+    Raises:
+        UnicodeDecodeError: One of them is no UTF-8.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from index.engine.ann import Trees
 from index.engine.cells import Cells
-from index.engine.coarse import Coarse
+from index.engine.coarse import Coarse, laid_shape
 from index.engine.head import Content, Head
 from index.engine.ids import Ids
 from index.engine.mapping import mapped, release
@@ -154,7 +154,8 @@ class Space:
     def ids_at(self, keys: Sequence[int]) -> dict[int, str]:
         """Ids of items by database key, of those that are in this space."""
         placed = [(key, row) for key, row in zip(keys, self.rows_of_few(keys), strict=True) if row >= 0]
-        return {key: self.ids.of(row) for key, row in placed}
+        ids = self.ids.of(np.asarray([row for _, row in placed], np.int64))
+        return {key: item_id for (key, _), item_id in zip(placed, ids, strict=True)}
 
     def vectors_at(self, keys: Sequence[int]) -> tuple[Vectors, NDArray[np.bool_]]:
         """Rows of items by database key, zero where an item is not in this space, float32 ``(len(keys), dim)``; and
@@ -215,8 +216,8 @@ class Space:
         plan, folder = self.record.relations[relation], self.folder / relation
         return Coarse(
             mapped(folder / SCALES, "<f4", (plan.dim,)),
-            mapped(folder / COARSE, "i1", (plan.cells, plan.dim)),
-            mapped(folder / REDUCED, "i1", (self.record.count, plan.dim)),
+            mapped(folder / COARSE, "i1", laid_shape(plan.cells, plan.dim)),
+            mapped(folder / REDUCED, "i1", laid_shape(self.record.count, plan.dim)),
             mapped(folder / BIASES, "<f4", (self.record.count,)) if self.by_distance else None,
         )
 

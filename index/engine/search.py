@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from index.engine import kernel
 from index.engine.cells import half_squares
-from index.engine.coarse import in_steps
+from index.engine.coarse import abreast, in_steps
 from index.engine.rows import SearchPlan, Space
 from index.engine.segments import Segment, cover, cut
 from index.relations import Relation
@@ -108,14 +108,15 @@ class Searcher:
             self.cells = space.cells(relation.name)
             self.starts = self.cells.starts
             self.centres = np.ascontiguousarray(self.cells.centres)
-            self.halves = half_squares(self.centres)
+            self.biases = -half_squares(self.centres)
             self.segments = cut(self.cells.offsets, by_category=self.plan.by_category)
             self.coarse = space.coarse(relation.name)
             self.everywhere = np.asarray([(self.segments.start, self.segments.stop)], np.int64)
             self.groups = self.cells.groups
             if self.plan.groups:
                 middles = self.cells.middles()
-                self.middles, self.middle_halves = in_steps(middles, self.coarse.scales), half_squares(middles)
+                self.middles = abreast(in_steps(middles, self.coarse.scales))
+                self.middle_biases = -half_squares(middles)
             _, self.reducer = space.reducers(relation)
             self.to_steps = self.reducer * self.coarse.scales
 
@@ -214,7 +215,7 @@ class Searcher:
         if self.plan.groups:
             ranges = self._in_groups(steps, ranges, math.ceil(self.plan.groups * stretch))
         cells = np.empty(probes, np.int64)
-        return cells[: kernel.nearest(steps, self.coarse.centres, self.halves, ranges, cells)]
+        return cells[: kernel.nearest(steps, self.coarse.centres, self.biases, ranges, cells)]
 
     def _in_groups(self, steps: Vector, ranges: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
         """Ranges of the cells of the nearest groups, of those in some ranges of cells."""
@@ -222,7 +223,7 @@ class Searcher:
         if np.diff(within).sum() <= wanted:
             return ranges
         found = np.empty(wanted, np.int64)
-        kernel.nearest(steps, self.middles, self.middle_halves, within, found)
+        kernel.nearest(steps, self.middles, self.middle_biases, within, found)
         return np.stack([self.groups[found], self.groups[found + 1]], axis=1)
 
     def _nearest_passing(
@@ -244,7 +245,7 @@ class Searcher:
     def _closeness(self, point: Vector, part: Segment) -> NDArray[np.float32]:
         """How close centres are: p·x - ‖p‖²/2, which is greatest where the distance is least."""
         closeness: NDArray[np.float32] = self.centres[part.start : part.stop] @ point
-        closeness -= self.halves[part.start : part.stop]
+        closeness += self.biases[part.start : part.stop]
         return closeness
 
     def _ask_annoy(self, point: Vector, part: Segment, probes: int, stretch: float) -> list[int]:
