@@ -355,13 +355,13 @@ class Recommender:
             )
             keys = np.concatenate([keys, beside[0]])
             products = np.concatenate([products, beside[1]])
-            vectors = np.concatenate([space.vectors[found.rows], beside[2]])
+            vectors = np.concatenate([space.rows_at(found.rows), beside[2]])
             order = np.lexsort((keys, -products))[:count]
             exhausted = len(found.rows) < count and len(order) == len(keys)
             scores = space.scores(question.vector, products[order])
             return Pool(keys[order], scores, lambda: vectors[order], found.method), exhausted
         scores = space.scores(question.vector, products)
-        return Pool(keys, scores, lambda: space.vectors[found.rows], found.method), len(keys) < count
+        return Pool(keys, scores, lambda: space.rows_at(found.rows), found.method), len(keys) < count
 
     def _reranked(self, question: Question, relation: Relation, pool: Pool, how: Rerank) -> Pool:
         """The same candidates, the closest in the order of another measure."""

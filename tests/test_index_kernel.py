@@ -51,6 +51,7 @@ def look(made: dict[str, Any], of: Any = kernel, **changed: Any) -> list[tuple[i
         "rows": np.empty(10, np.int64),
         "scores": np.empty(10, np.float32),
         "candidates": len(made["vectors"]),
+        "file": -1,
     }
     arguments.update(changed)
     written = of.look(*arguments.values())

@@ -17,14 +17,17 @@ COUNT = 3000
 RULES = ("similar", "substitute", "style")
 
 
-@pytest.fixture(scope="module", params=["annoy", "cells"])
+@pytest.fixture(scope="module", params=["annoy", "cells", "cells, rows read singly"])
 def made(request, make_catalog, searching_by):
-    """A catalog answered by trees or by its reduced copy, with tombstones and a delta."""
-    with searching_by(request.param):
+    """A catalog answered by trees or by its reduced copy, rows mapped or not, with tombstones and a delta."""
+    method, _, singly = request.param.partition(", ")
+    with searching_by(method), pytest.MonkeyPatch.context() as patch:
+        if singly:
+            patch.setattr("index.engine.stored._most_mapped", lambda: 0)
         made = make_catalog()
         made.fill(COUNT, categories=6)
         made.build()
-        made.method = request.param
+        made.method = method
         made.remove([f"item-0-{row:05d}" for row in range(0, COUNT, 9)])
         vectors, clusters = made.points(60, seed=5)
         ids = [f"new-{row}" for row in range(30)] + [f"item-0-{row:05d}" for row in range(1, 271, 9)]

@@ -45,10 +45,10 @@ class Together:
 
     def _one(self, row: int, key: int) -> list[tuple[str, float]] | None:
         space, k = self._space, self._query.k
-        vector = space.vectors[row]
+        own = np.asarray([row], np.int64)
+        vector = space.rows_at(own)[0]
         if not np.count_nonzero(vector):
             return None
-        own = np.asarray([row], np.int64)
         found = self._searcher.search(vector, k + SPARE, Restriction(self._allowed(row), None, own))
         best = found.rows[:k]
         if not self._query.duplicates and self._repeats(np.append(np.int64(key), space.keys[best])):
@@ -69,6 +69,6 @@ class Together:
         """Whether any item repeats one before it."""
         rows = self._facets.rows_of(keys)
         first = find_repeats(
-            self._facets.projection, self._facets.vectors[rows], 1, lambda places: self._facets.units[rows[places]]
+            self._facets.projection, self._facets.rows_at(rows), 1, lambda places: self._facets.units.at(rows[places])
         )
         return bool(np.count_nonzero(first - np.arange(len(first))))

@@ -4,9 +4,14 @@
  * may be near-duplicates: index/answering/duplicates.py; what rows are called: index/engine/ids.py. What is taken and
  * given is told in kernel.pyi. Sums are taken in a fixed order, so that the same row always scores the same.
  */
+#define _GNU_SOURCE /* preadv2 */
 #include "../arrays.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <sys/uio.h>
+#include <unistd.h>
 #if defined(__x86_64__) && !defined(PLAIN)
 #include <immintrin.h>
 #define AVX2 __attribute__((target("avx2")))
@@ -264,6 +269,68 @@ WIDEST static void score_rows(const float *weighted, const float *vectors, Py_ss
     }
 }
 
+/* Read so many bytes of a file from some place on; 0, or an error's number: EAGAIN where they are not in memory and
+ * nobody waits for them. */
+static int read_at(int file, int64_t place, Py_ssize_t bytes, char *into, int wait) {
+    while (bytes > 0) {
+        ssize_t done;
+#ifdef RWF_NOWAIT
+        struct iovec piece = {into, bytes};
+        done = wait ? pread(file, into, bytes, place) : preadv2(file, &piece, 1, place, RWF_NOWAIT);
+        if (done < 0 && errno == EOPNOTSUPP) return EAGAIN;
+#else
+        done = pread(file, into, bytes, place);
+#endif
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return errno;
+        if (done == 0) return EIO; /* it ends too early */
+        into += done, place += done, bytes -= done;
+    }
+    return 0;
+}
+
+/* Rows of a file that are read in some order, and whose thread lets others run once the disk is asked. */
+typedef struct {
+    int file;
+    Py_ssize_t bytes;
+    PyThreadState **thread;
+    int asked; /* whether the disk was asked for all that are missing */
+} reading;
+
+/* Read the first of some rows, which lie a fixed number of bytes apart in memory; 0, or an error's number. */
+static int read_row(reading *how, const char *rows, Py_ssize_t apart, Py_ssize_t count, char *into) {
+    int64_t row;
+    memcpy(&row, rows, sizeof row);
+    int error = how->asked ? EAGAIN : read_at(how->file, row * how->bytes, how->bytes, into, 0);
+    if (error != EAGAIN) return error;
+    if (!how->asked) {
+        if (!*how->thread) *how->thread = PyEval_SaveThread();
+#ifdef POSIX_FADV_WILLNEED
+        for (Py_ssize_t at = 0; at < count; at++) {
+            int64_t other;
+            memcpy(&other, rows + at * apart, sizeof other);
+            posix_fadvise(how->file, other * how->bytes, how->bytes, POSIX_FADV_WILLNEED);
+        }
+#endif
+        how->asked = 1;
+    }
+    return read_at(how->file, row * how->bytes, how->bytes, into, 1);
+}
+
+/* As score_rows, of rows in a file; 0, or an error's number. */
+WIDEST static int score_stored(const float *weighted, int file, Py_ssize_t dim, scored *found, Py_ssize_t count,
+                               PyThreadState **thread) {
+    reading how = {file, dim * (Py_ssize_t)sizeof(float), thread, 0};
+    float *row = malloc(how.bytes + 1);
+    int error = row ? 0 : ENOMEM;
+    for (Py_ssize_t at = 0; at < count && !error; at++) {
+        error = read_row(&how, (const char *)&found[at].at, sizeof *found, count - at, (char *)row);
+        if (!error) found[at].score = dot(row, weighted, dim);
+    }
+    free(row);
+    return error;
+}
+
 /* Whether points are laid abreast, so many pairs of dimensions. */
 static int are_laid(const Py_buffer *points, Py_ssize_t count, Py_ssize_t pairs) {
     const Py_ssize_t *shape = points->shape;
@@ -302,6 +369,11 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
     return PyLong_FromSsize_t(kept);
 }
 
+static PyObject *failed(int error) {
+    errno = error;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
 /* Of the places proposed, keep the rows that lie there, but for some; -1 when there is no such row. */
 static Py_ssize_t rows_at(scored *found, Py_ssize_t near, const int32_t *layout, Py_ssize_t count,
                           const int64_t *excluded, Py_ssize_t others) {
@@ -320,20 +392,21 @@ static PyObject *look(PyObject *self, PyObject *args) {
     static const argument asked[] = {
         {"point", FLOAT, 1, 0, 0},    {"weighted", FLOAT, 1, 0, 0}, {"cells", INT64, 1, 0, 0},
         {"starts", INT64, 1, 0, 0},   {"reduced", INT8, 4, 0, 0},   {"biases", FLOAT, 1, 0, 1},
-        {"layout", INT32, 1, 0, 0},   {"vectors", FLOAT, 2, 0, 0},  {"passing", BOOL, 1, 0, 1},
+        {"layout", INT32, 1, 0, 0},   {"vectors", FLOAT, 2, 0, 1},  {"passing", BOOL, 1, 0, 1},
         {"excluded", INT64, 1, 0, 0}, {"rows", INT64, 1, 1, 0},     {"scores", FLOAT, 1, 1, 0},
     };
     enum { POINT, WEIGHTED, CELLS, STARTS, REDUCED, BIASES, LAYOUT, VECTORS, PASSING, EXCLUDED, ROWS, SCORES, COUNT };
     Py_buffer views[COUNT];
-    number told;
+    number told[2];
     (void)self;
-    if (take(args, asked, COUNT, views, &told, 1)) return NULL;
-    const Py_ssize_t candidates = told.whole;
+    if (take(args, asked, COUNT, views, told, 2)) return NULL;
+    const Py_ssize_t candidates = told[0].whole, file = told[1].whole;
     const Py_ssize_t width = views[POINT].shape[0], pairs = (width + 1) / 2;
-    const Py_ssize_t dim = views[VECTORS].shape[1], count = views[VECTORS].shape[0];
+    const Py_ssize_t dim = views[WEIGHTED].shape[0], count = views[LAYOUT].shape[0];
     const Py_ssize_t wanted = views[CELLS].shape[0], held = views[STARTS].shape[0] - 1;
-    if (!are_laid(&views[REDUCED], count, pairs) || views[WEIGHTED].shape[0] != dim ||
-        views[LAYOUT].shape[0] != count || candidates < 1 || (views[PASSING].obj && views[PASSING].shape[0] != count) ||
+    if (!are_laid(&views[REDUCED], count, pairs) || candidates < 1 || (file >= 0) == (views[VECTORS].obj != NULL) ||
+        (views[VECTORS].obj && (views[VECTORS].shape[0] != count || views[VECTORS].shape[1] != dim)) ||
+        (views[PASSING].obj && views[PASSING].shape[0] != count) ||
         (views[BIASES].obj && views[BIASES].shape[0] != count) || views[ROWS].shape[0] != views[SCORES].shape[0])
         return refused(views, COUNT, PyExc_ValueError, "shapes of the arrays do not fit each other");
     const int64_t *cells = views[CELLS].buf, *starts = views[STARTS].buf;
@@ -345,7 +418,7 @@ static PyObject *look(PyObject *self, PyObject *args) {
     int64_t *ranges = calloc(2 * wanted + 1, sizeof *ranges);
     int16_t *point = calloc(2 * pairs + 1, sizeof *point);
     Py_ssize_t kept = -1, total = 0;
-    int damaged = 0;
+    int damaged = 0, error = 0;
     if (ranges && point) {
         for (Py_ssize_t at = 0; at < wanted; at++) {
             ranges[2 * at] = starts[cells[at]], ranges[2 * at + 1] = starts[cells[at] + 1];
@@ -362,7 +435,10 @@ static PyObject *look(PyObject *self, PyObject *args) {
         }
         if (kept > 0) {
             qsort(found, kept, sizeof *found, by_place); /* memory is read forwards */
-            score_rows(views[WEIGHTED].buf, views[VECTORS].buf, dim, found, kept);
+            if (file < 0)
+                score_rows(views[WEIGHTED].buf, views[VECTORS].buf, dim, found, kept);
+            else
+                error = score_stored(views[WEIGHTED].buf, file, dim, found, kept, &thread);
             const Py_ssize_t asked_for = views[ROWS].shape[0];
             select_best(found, kept, asked_for);
             if (kept > asked_for) kept = asked_for;
@@ -382,7 +458,32 @@ static PyObject *look(PyObject *self, PyObject *args) {
     if (damaged) return refused(views, COUNT, PyExc_IndexError, "the layout names a row that there is not");
     if (kept < 0) return refused(views, COUNT, PyExc_MemoryError, "");
     give_back(views, COUNT);
-    return PyLong_FromSsize_t(kept);
+    return error ? failed(error) : PyLong_FromSsize_t(kept);
+}
+
+static PyObject *gather(PyObject *self, PyObject *args) {
+    static const argument asked[] = {{"rows", INT64, 1, 0, 0}, {"found", BYTE, 2, 1, 0}};
+    enum { ROWS, FOUND, COUNT };
+    Py_buffer views[COUNT];
+    number told;
+    (void)self;
+    if (take(args, asked, COUNT, views, &told, 1)) return NULL;
+    const Py_ssize_t count = views[ROWS].shape[0], bytes = views[FOUND].shape[1];
+    const int64_t *rows = views[ROWS].buf;
+    if (views[FOUND].shape[0] != count || told.whole < 0)
+        return refused(views, COUNT, PyExc_ValueError, "as many rows have to be found as are asked for, in a file");
+    for (Py_ssize_t at = 0; at < count; at++)
+        if (rows[at] < 0) return refused(views, COUNT, PyExc_IndexError, "a row lies before the file");
+    PyThreadState *thread = NULL;
+    reading how = {told.whole, bytes, &thread, 0};
+    int error = 0;
+    for (Py_ssize_t at = 0; at < count && !error; at++)
+        error =
+            read_row(&how, (const char *)(rows + at), sizeof *rows, count - at, (char *)views[FOUND].buf + at * bytes);
+    if (thread) PyEval_RestoreThread(thread);
+    give_back(views, COUNT);
+    if (error) return failed(error);
+    Py_RETURN_NONE;
 }
 
 /* Whether each part of two rows has at least its own product with the other's. */
@@ -538,6 +639,7 @@ static PyMethodDef functions[] = {
     {"look", look, METH_VARARGS, "The closest rows in some cells; see kernel.pyi."},
     {"alike", alike, METH_VARARGS, "Pairs of rows that are alike in every part; see kernel.pyi."},
     {"agreed", agreed, METH_VARARGS, "Pairs whose cosines agree in every part; see kernel.pyi."},
+    {"gather", gather, METH_VARARGS, "Some rows of a file; see kernel.pyi."},
     {"texts", texts, METH_VARARGS, "Some of many texts that lie one after another; see kernel.pyi."},
     {NULL, NULL, 0, NULL},
 };

@@ -36,12 +36,13 @@ def look(
     reduced: NDArray[np.int8],
     biases: NDArray[np.float32] | None,
     layout: NDArray[np.int32],
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | None,
     passing: NDArray[np.bool_] | None,
     excluded: NDArray[np.int64],
     rows: NDArray[np.int64],
     scores: NDArray[np.float32],
     candidates: int,
+    file: int,
     /,
 ) -> int:
     """Find the closest rows in some cells: the reduced copy proposes, products of whole rows decide.
@@ -54,15 +55,32 @@ def look(
         reduced: Rows in the order of places, as ``index.engine.coarse.abreast`` lays them: int8.
         biases: Added to their products with the point: float32, shape ``(n,)``; ``None`` for nothing.
         layout: Which row lies at each place: int32, shape ``(n,)``.
-        vectors: Rows: float32, shape ``(n, d)``.
+        vectors: Rows: float32, shape ``(n, d)``; ``None`` where they are in a file.
         passing: Which places may answer: bool, shape ``(n,)``; ``None`` for all.
         excluded: Rows that may not answer, few of them: int64.
         rows: The closest are written here, best first, ties in row order: int64, as many as are wanted.
         scores: And their products: float32, as many.
         candidates: How many places are proposed, at least 1.
+        file: Descriptor of the file that holds the rows one after another; -1 where they are in memory.
 
     Returns:
         How many were written.
+
+    Raises:
+        OSError: The file cannot be read, or ends too early.
+    """
+
+def gather(rows: NDArray[np.int64], found: NDArray[np.uint8], file: int, /) -> None:
+    """Read some rows of a file: all that are not in memory are asked of the disk at once, and other threads run
+    meanwhile.
+
+    Args:
+        rows: int64, shape ``(n,)``.
+        found: Their bytes are written here: uint8, shape ``(n, bytes of a row)``.
+        file: Its descriptor.
+
+    Raises:
+        OSError: The file cannot be read, or ends too early.
     """
 
 def alike(

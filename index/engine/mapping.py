@@ -23,7 +23,12 @@ def mapped(path: Path, dtype: str, shape: tuple[int, ...] | None) -> NDArray[Any
     try:
         return np.asarray(np.memmap(path, dtype, "r", shape=shape))  # plain arrays are quicker to slice
     except (OSError, ValueError) as error:  # deleted since the manifest was read
-        raise StaleIndexError(f"{path} cannot be opened ({error}); rebuild with: simkin index --rebuild") from None
+        raise gone(path, error) from None
+
+
+def gone(path: Path, error: Exception) -> StaleIndexError:
+    """What to raise where a built file cannot be opened."""
+    return StaleIndexError(f"{path} cannot be opened ({error}); rebuild with: simkin index --rebuild")
 
 
 def release(mapped: NDArray[Any]) -> None:

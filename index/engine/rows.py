@@ -20,6 +20,7 @@ from index.engine.mapping import mapped, release
 from index.engine.projection import Projection
 from index.engine.segments import Segment, cut
 from index.engine.spaces import unit_rows
+from index.engine.stored import StoredRows
 from index.relations import Relation
 from index.types import EncoderCard, Modality, Vector, Vectors
 
@@ -106,14 +107,20 @@ class Space:
         self.cards = tuple(cards)
         self.offsets: NDArray[np.int64] = np.asarray(record.offsets, np.int64)
         self.keys: NDArray[np.int64] = mapped(folder / "keys.i64", "<i8", (record.count,))
-        self.vectors: Vectors = mapped(folder / VECTORS, "<f4", (record.count, record.dim))
+        self.stored = StoredRows(folder / VECTORS, "<f4", (record.count, record.dim))
+        """The rows, where few of them are asked for."""
+        self.vectors: Vectors = self.stored.everything
         self.ids = Ids(folder, record.count)
         self._trees: dict[tuple[str, str], Trees] = {}
 
     @cached_property
-    def units(self) -> NDArray[np.float16]:
+    def units(self) -> StoredRows:
         """Facets of all rows as encoded: see ``Projection.units``. float16, ``(count, raw_dim)``."""
-        return mapped(self.folder / UNITS, "<f2", (self.record.count, self.projection.raw_dim))
+        return StoredRows(self.folder / UNITS, "<f2", (self.record.count, self.projection.raw_dim))
+
+    def rows_at(self, rows: NDArray[np.int64]) -> Vectors:
+        """Some rows, by number: int64, shape ``(n,)`` → float32, shape ``(n, dim)``."""
+        return self.stored.at(rows)
 
     @cached_property
     def projection(self) -> Projection:
@@ -163,9 +170,9 @@ class Space:
         rows = np.asarray(self.rows_of_few(keys), np.int64)
         present = rows >= 0
         if np.count_nonzero(present) == len(rows):
-            return self.vectors[rows], present
+            return self.rows_at(rows), present
         found = np.zeros((len(rows), self.record.dim), np.float32)
-        found[present] = self.vectors[rows[present]]
+        found[present] = self.rows_at(rows[present])
         return found, present
 
     def some_keys(self, count: int, seed: int) -> list[int]:
@@ -177,7 +184,7 @@ class Space:
         rows = self.rows_of(np.asarray(keys, np.int64))
         present = rows >= 0
         found = np.zeros((len(keys), self.projection.raw_dim), np.float16)
-        found[present] = self.units[rows[present]]
+        found[present] = self.units.at(rows[present])
         return found, present
 
     @property

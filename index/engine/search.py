@@ -128,6 +128,9 @@ class Searcher:
             count: At least 1.
             restriction: Who may answer.
 
+        Raises:
+            StorageError: The rows cannot be read.
+
         Returns:
             As many rows as exist, at most ``count``, best first, with their products with the question, which
             ``Space.scores`` makes scores of; ties in row order.
@@ -169,21 +172,26 @@ class Searcher:
         if passing and passing.sizes[chosen].sum() * SLACK < self._rows(len(chosen)) * share:
             return None  # those that pass lie further away
         rows, scores = np.empty(count, np.int64), np.empty(count, np.float32)
-        written = kernel.look(
-            steps,
-            weighted,
-            chosen,
-            self.starts,
-            self.coarse.rows,
-            self.coarse.biases,
-            self.cells.rows,
-            self.space.vectors,
-            passing.laid if passing else None,
-            restriction.excluded,
-            rows,
-            scores,
-            math.ceil(self.plan.candidates * stretch) + len(restriction.excluded),
-        )
+        stored = self.space.stored
+        try:
+            written = kernel.look(
+                steps,
+                weighted,
+                chosen,
+                self.starts,
+                self.coarse.rows,
+                self.coarse.biases,
+                self.cells.rows,
+                stored.everything if stored.file < 0 else None,
+                passing.laid if passing else None,
+                restriction.excluded,
+                rows,
+                scores,
+                math.ceil(self.plan.candidates * stretch) + len(restriction.excluded),
+                stored.file,
+            )
+        except OSError as error:
+            raise stored.trouble(error) from error
         if written < min(count, may - len(restriction.excluded)):
             return None
         method = "annoy" if not steered and any(map(self._asks_annoy, parts)) else "cells"

@@ -79,6 +79,10 @@ class PostgresSpace(Space):
             found[present] = numbers_of([rows[key] for key in keys if key in rows], self.record.dim)
         return found, present
 
+    def rows_at(self, rows: NDArray[np.int64]) -> Vectors:
+        """Of those that were all read."""
+        return self.vectors[rows]
+
     def units_at(self, keys: Sequence[int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
         """None are kept: they are made of the vectors as encoded."""
         return np.zeros((len(keys), self.projection.raw_dim), np.float16), np.zeros(len(keys), bool)
