@@ -30,6 +30,7 @@ from PIL import Image, ImageDraw
 import index.ingesting.ingest
 from index.answers import Hit
 from index.catalog import Catalog
+from index.embedding.shards import EncoderShards, Manifest, Row, shard_name, write_shard
 from index.encoders import card_of
 from index.engine import calibrate
 from index.engine.build import build_if_needed
@@ -208,6 +209,52 @@ def searching_by() -> Callable[[str], AbstractContextManager[None]]:
             yield
 
     return by
+
+
+@dataclass
+class Shards:
+    """What was written: ids, categories and vectors of items, in the order of the shards."""
+
+    folder: Path
+    ids: list[str]
+    categories: list[str | None]
+    raw: np.ndarray
+
+
+def _write_shards(folder: Path, made: MadeCatalog, count: int, size: int = 130) -> Shards:
+    """Items of one file each, but for some of two or three, which may stand on both sides of a border."""
+    vectors, clusters = made.points(count, seed=31)
+    rng = np.random.default_rng(5)
+    ids, categories, raw, rows = [], [], np.zeros_like(vectors), []
+    for at in range(count):
+        name, category = f"ware {at:04d}", None if at % 50 == 7 else f"kind-{clusters[at] % 3:02d}"
+        ids.append(name)
+        categories.append(category)
+        attributes = json.dumps({"category": category} if category else {})
+        for position in range(1 + (at % 13 == 0) + (at % 26 == 0)):
+            vector = (vectors[at] + 0.01 * rng.normal(size=vectors.shape[1])).astype("<f4")
+            failed = position == 1
+            raw[at] += 0 if failed else vector
+            rows.append(
+                Row(name, position, f"/photos/{at}-{position}.jpg", attributes, "{}", b"", "decode", "broken")
+                if failed
+                else Row(name, position, f"/photos/{at}-{position}.jpg", attributes, "{}", vector.tobytes())
+            )
+    rows.append(Row("nothing", 0, "/photos/none.jpg", "{}", "{}", b"", "decode", "broken"))
+    shards = {}
+    for number, start in enumerate(range(0, len(rows), size)):
+        name = shard_name(number)
+        shards[name] = write_shard(
+            folder / made.card.name / name, made.card.name, made.card, rows[start : start + size]
+        )
+    Manifest(["/photos"], {made.card.name: EncoderShards(made.card.name, made.card, shards)}).save(folder)
+    return Shards(folder, ids, categories, raw)
+
+
+@pytest.fixture(scope="session")
+def write_shards() -> Callable[..., Shards]:
+    """Write shards of vectors like those of a made catalog into a folder, so many items."""
+    return _write_shards
 
 
 # ---- End of catalogs of vectors ---------------------------------------------------------------------

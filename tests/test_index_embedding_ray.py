@@ -31,6 +31,7 @@ from index.embedding.plan import Plan, Result, Shard
 from index.embedding.ray_worker import TRIES, Desk, Needs, ShardDescriber, problem_here
 from index.embedding.shards import MANIFEST, Manifest
 from index.encoders import card_of
+from index.partitioned.job import PartitionedOptions, answer_everybody
 
 needs_ray = [
     pytest.mark.ray,
@@ -304,6 +305,40 @@ class TestOnACluster:
         worker = PartAnswerer(made.folder, (0, 0), Query(k=4), ".parquet")
         (problem,) = worker({"number": [0], "path": [str(tmp_path / "0.answers")], "ids": ["[]"]})["problem"]
         assert "is in another state there; copy the catalog to every host again" in problem
+
+    def test_everybody_in_shards_is_answered_over_partitions(
+        self, cluster: str, make_catalog: Callable[..., Any], write_shards: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        """Built, asked, measured and written by the cluster: not an answer differs, also when workers are killed."""
+        made = make_catalog()
+        made.fill(200, categories=3)
+        made.build()
+        shards = write_shards(tmp_path / "vectors", made, 2500)
+        options = PartitionedOptions(k=6, partition_size=500)
+        answer_everybody(made.open(), shards.folder, "style", tmp_path / "local", options)
+        command = [
+            sys.executable, "-m", "simkin", "query", "--all", "--relation", "style", "-k", "6", "--catalog",
+            str(made.folder), "--embeddings", str(shards.folder), "--partition-size", "500", "--out",
+            str(tmp_path / "ray"), "--engine", "ray", "--address", cluster, "--json",
+        ]  # fmt: skip
+        process = subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        killed: set[int] = set()
+        while len(killed) < 3 and process.poll() is None:
+            for pid in [pid for pid in descendants("MapBatches(Worker)") if pid not in killed][:1]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.3)
+        written, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        event = json.loads(written.splitlines()[-1])
+        assert (event["items"], event["partitions"], event["recall"]) == (2500, 5, 1.0)
+        parts = sorted((tmp_path / "local").glob("part-*.parquet"))
+        assert [path.name for path in parts] == [path.name for path in sorted((tmp_path / "ray").glob("part-*"))]
+        for path in parts:
+            assert pyarrow.parquet.read_table(tmp_path / "ray" / path.name).equals(pyarrow.parquet.read_table(path))
 
     def test_what_cannot_be_reached_or_mixed_is_told_in_one_line(
         self, cluster: str, pictures: Callable[..., list[Path]], tmp_path: Path

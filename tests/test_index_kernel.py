@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sysconfig
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_the_nearest_cells_of_some_ranges() -> None:
     allowed = np.concatenate([np.arange(10, 40), np.arange(45, 80)])
     for wanted in (1, 5, 64, 65, 100):
         cells = np.empty(wanted, np.int64)
-        written = kernel.nearest(point, abreast(steps), -halves, ranges, cells)
+        written = kernel.nearest(point, abreast(steps), -halves, ranges, None, None, None, cells, 0)
         best = allowed[np.argsort(-closeness[allowed])[:wanted]]
         assert cells[:written].tolist() == sorted(best.tolist())
 
@@ -128,9 +129,56 @@ def test_the_nearest_of_very_many_and_of_equals() -> None:
     for start, stop in ((0, 5001), (3, 4999), (4090, 4093)):
         for wanted in (1, 40, 70, 3000):
             cells = np.empty(wanted, np.int64)
-            written = kernel.nearest(point, abreast(steps), biases, np.asarray([(start, stop)], np.int64), cells)
+            ranges = np.asarray([(start, stop)], np.int64)
+            written = kernel.nearest(point, abreast(steps), biases, ranges, None, None, None, cells, 0)
             best = np.lexsort((np.arange(start, stop), -closeness[start:stop].round(2)))[:wanted] + start
             assert cells[:written].tolist() == sorted(best.tolist())
+
+
+@pytest.mark.parametrize("ranges", [[(0, 700)], [(100, 400)], [(0, 130), (333, 700)], [(50, 51)], [(5, 5)]])
+@pytest.mark.parametrize("most", [1, 4, 100])
+def test_the_nearest_cells_in_the_nearest_groups(ranges: list[tuple[int, int]], most: int) -> None:
+    """Of the groups that begin in the ranges; of all cells there, where these are no more groups than may be."""
+    centres = RNG.normal(size=(700, 10)).astype(np.float32)
+    groups = np.asarray([0, *np.sort(RNG.choice(np.arange(1, 700), 30, replace=False)), 700], np.int64)
+    middles = np.stack([centres[a:b].mean(axis=0) for a, b in pairwise(groups.tolist())])
+    scales = scales_of(np.abs(centres).max(axis=0))
+    point = centres[123] * scales
+    within = [at for start, stop in ranges for at in np.flatnonzero((groups[:-1] >= start) & (groups[:-1] < stop))]
+    looked = [(start, stop) for start, stop in ranges]
+    laid, biases = abreast(in_steps(middles, scales)), -(np.square(middles).sum(axis=1) / 2)
+    if len(within) > most:
+        closeness = in_steps(middles, scales).astype(np.float32) @ point + biases
+        best = sorted(within, key=lambda at: -closeness[at])[:most]
+        looked = [(int(groups[at]), int(groups[at + 1])) for at in best]
+    halves = (np.square(centres).sum(axis=1) / 2).astype(np.float32)
+    found, expected = np.empty(40, np.int64), np.empty(40, np.int64)
+    asked = point, abreast(in_steps(centres, scales)), -halves
+    count = kernel.nearest(*asked, np.asarray(ranges), laid, biases, groups, found, most)
+    wanted = kernel.nearest(*asked, np.asarray(sorted(looked)), None, None, None, expected, 0)
+    assert found[:count].tolist() == expected[:wanted].tolist()
+
+
+def test_groups_that_do_not_fit_are_refused() -> None:
+    """Damaged files among them."""
+    centres = RNG.normal(size=(60, 8)).astype(np.float32)
+    laid, biases = abreast(in_steps(centres, scales_of(np.abs(centres).max(axis=0)))), np.zeros(60, np.float32)
+    asked = np.ones(8, np.float32), laid, biases, np.asarray([(0, 60)])
+    cells, few = np.empty(5, np.int64), abreast(np.ones((3, 8), np.int8))
+    for groups in ([0, 20, 40, 99], [0, 20, 40, 30]):
+        with pytest.raises(IndexError):
+            kernel.nearest(*asked, few, np.asarray([0, 0, 1], np.float32), np.asarray(groups), cells, 1)
+    for wrong in (
+        (None, np.zeros(3, np.float32), np.asarray([0, 20, 40, 60])),
+        (few, None, np.asarray([0, 20, 40, 60])),
+        (few, np.zeros(3, np.float32), None),
+        (few, np.zeros(2, np.float32), np.asarray([0, 20, 40, 60])),
+        (few, np.zeros(3, np.float32), np.asarray([0])),
+    ):
+        with pytest.raises(ValueError, match="do not fit"):
+            kernel.nearest(*asked, *wrong, cells, 2)
+    with pytest.raises(ValueError, match="do not fit"):
+        kernel.nearest(*asked, None, None, None, cells, -1)
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a compiler")

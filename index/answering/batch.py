@@ -271,27 +271,29 @@ class _Parquet:
         import pyarrow.parquet
 
         columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-        table = pyarrow.table([list(column) for column in columns], schema=self._schema())
+        table = pyarrow.table([list(column) for column in columns], schema=answers_schema())
         pyarrow.parquet.write_table(table, path)
 
     def join(self, parts: list[Path], whole: Path) -> None:
         import pyarrow.parquet
 
-        with pyarrow.parquet.ParquetWriter(whole, self._schema()) as writer:
+        with pyarrow.parquet.ParquetWriter(whole, answers_schema()) as writer:
             for part in parts:
                 writer.write_table(pyarrow.parquet.read_table(part))
 
-    def _schema(self) -> Any:
-        import pyarrow
 
-        return pyarrow.schema(
-            [
-                ("query", pyarrow.string()),
-                ("rank", pyarrow.int32()),
-                ("id", pyarrow.string()),
-                ("score", pyarrow.float32()),
-            ]
-        )
+def answers_schema() -> Any:
+    """The columns of answers as Parquet: ``query, rank, id, score``."""
+    import pyarrow
+
+    return pyarrow.schema(
+        [
+            ("query", pyarrow.string()),
+            ("rank", pyarrow.int32()),
+            ("id", pyarrow.string()),
+            ("score", pyarrow.float32()),
+        ]
+    )
 
 
 _FORMS: dict[str, _Form] = {".jsonl": _JsonLines(), ".parquet": _Parquet()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -84,14 +84,31 @@ class ReadyMade:
             for row in read_npy(list(self.parts), card):
                 yield _item({name: row}, card.modality)
             return
-        for modality in ("image", "audio"):
-            held = {
-                name: self.manifest.encoders[name] for name, card in self.encoders.items() if card.modality == modality
-            }
-            for shard in next(iter(held.values())).shards if held else ():
-                files = [_rows(self.folder, each, shard) for each in held.values()]
-                for rows in zip(*files, strict=True):
-                    yield _item(dict(zip(held, rows, strict=True)), "image" if modality == "image" else "audio")
+        modalities: tuple[Modality, ...] = ("image", "audio")
+        for modality in modalities:
+            yield from self.items_of(modality, self.shards(modality))
+
+    def shards(self, modality: Modality) -> dict[str, int]:
+        """Shard → number of files, of one modality, in the order of the plan; none where there is no manifest."""
+        held = self._held(modality)
+        return {name: shard.rows for name, shard in next(iter(held.values())).shards.items()} if held else {}
+
+    def items_of(self, modality: Modality, shards: Iterable[str]) -> Iterator[ReadyItem]:
+        """Read some shards, in the order given.
+
+        Raises:
+            InputError: A shard is missing or not what was written.
+        """
+        held = self._held(modality)
+        for shard in shards:
+            files = [_rows(self.folder, each, shard) for each in held.values()]
+            for rows in zip(*files, strict=True):
+                yield _item(dict(zip(held, rows, strict=True)), modality)
+
+    def _held(self, modality: Modality) -> dict[str, EncoderShards]:
+        if self.manifest is None:
+            return {}
+        return {name: self.manifest.encoders[name] for name, card in self.encoders.items() if card.modality == modality}
 
 
 def _rows(folder: Path, held: EncoderShards, shard: str) -> Iterator[Row]:

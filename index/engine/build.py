@@ -259,7 +259,7 @@ def _write_rows(
 
 
 def _prepare(catalog: Catalog, space: Space, relation: Relation, recall: float) -> None:
-    plan = _build_relation(space, relation, recall)
+    plan = build_relation(space, relation, recall)
     quantiles = random_quantiles(space.record.count, partial(space.pair_scores, relation), RANDOM_LEVELS)
     space.record.relations[relation.name] = replace(plan, random=quantiles)
     if relation.rerank != "none":
@@ -297,7 +297,8 @@ def _ordered(
     return np.asarray(keys, np.int64), categories or [None], [*(offsets or [0]), len(keys)]
 
 
-def _build_relation(space: Space, relation: Relation, recall: float) -> SearchPlan:
+def build_relation(space: Space, relation: Relation, recall: float) -> SearchPlan:
+    """Index rows for one relation, and put how they are searched into their record."""
     if space.record.count <= EXACT_ROWS or not rows_that_meet_cells(space, relation).any():
         return exact_plan(space, relation)
     folder = space.folder / relation.name

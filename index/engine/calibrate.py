@@ -38,6 +38,9 @@ HALVINGS = 3
 GROUPS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Shares of all groups of cells: those tried in which cells are looked for."""
 
+OF_GROUPS = 0.2
+"""So many times the misses that the settings before them may make may be added by looking at some groups only."""
+
 NODES = (16, 32, 64, 128)
 """Nodes that Annoy inspects for each cell that it proposes: numbers tried."""
 
@@ -171,7 +174,8 @@ def _shallowest(space: Space, relation: Relation, plan: SearchPlan, probe: _Prob
 
 
 def _in_groups(space: Space, relation: Relation, plan: SearchPlan, probe: _Probe, wanted: float) -> SearchPlan:
-    """The same plan looking for cells in the nearest groups of them, where that is faster at the recall wanted."""
+    """The same plan looking for cells in the nearest groups of them, where that is faster at nearly that recall."""
+    wanted -= OF_GROUPS * (1 - wanted)
     held = len(space.cells(relation.name).groups) - 1
     for share in GROUPS:
         trial = replace(plan, groups=math.ceil(share * held))

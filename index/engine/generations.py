@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from index.engine.rows import LearnedSpace, SearchPlan, Space, SpaceRecord
+from index.engine.rows import LearnedSpace, Space, SpaceRecord
 from index.errors import NotBuiltError, StaleIndexError, StorageError
 from index.relations import Relation
 from index.types import EncoderCard
@@ -73,21 +73,7 @@ class Manifest:
             raise ValueError(f"format {content['format']}, expected {FORMAT_VERSION}")
         if content.pop("checksum") != _checksum(content):
             raise ValueError("its content is not what was written")
-        content["spaces"] = {
-            name: SpaceRecord(
-                **{
-                    **space,
-                    "encoders": tuple(space["encoders"]),
-                    "categories": tuple(space["categories"]),
-                    "offsets": tuple(space["offsets"]),
-                    "relations": {
-                        key: SearchPlan(**{**plan, "random": tuple(plan["random"])})
-                        for key, plan in space["relations"].items()
-                    },
-                }
-            )
-            for name, space in content["spaces"].items()
-        }
+        content["spaces"] = {name: SpaceRecord.from_json(space) for name, space in content["spaces"].items()}
         content["files"] = {
             name: FileRecord(record["size"], record["sha256"], tuple(record["stamp"]))
             for name, record in content["files"].items()

@@ -337,34 +337,94 @@ static int are_laid(const Py_buffer *points, Py_ssize_t count, Py_ssize_t pairs)
     return shape[0] == (count + LANES - 1) / LANES && shape[1] == pairs && shape[2] == LANES && shape[3] == 2;
 }
 
+/* The first of some ascending numbers that is not below another. */
+static Py_ssize_t first_from(const int64_t *ascending, Py_ssize_t count, int64_t least) {
+    Py_ssize_t low = 0, high = count;
+    while (low < high) {
+        const Py_ssize_t middle = low + (high - low) / 2;
+        if (ascending[middle] < least)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Ranges of the groups nearest to a point, of those that begin in some ranges, into memory that the caller frees; how
+ * many, 0 where all groups there may be looked at, or -1 when there is no memory. */
+static Py_ssize_t nearest_groups(const proposing *middles, const int64_t *groups, Py_ssize_t held,
+                                 const int64_t *ranges, Py_ssize_t count, Py_ssize_t most, int64_t **found) {
+    int64_t *within = calloc(2 * count + 1, sizeof *within);
+    Py_ssize_t total = 0, kept = within ? 0 : -1;
+    for (Py_ssize_t at = 0; within && at < 2 * count; at++) within[at] = first_from(groups, held, ranges[at]);
+    for (Py_ssize_t at = 0; within && at < count; at++) total += within[2 * at + 1] - within[2 * at];
+    *found = NULL;
+    if (total > most) {
+        scored *best;
+        kept = propose(middles, within, count, most, &best);
+        if (kept > 0 && !(*found = calloc(2 * kept, sizeof **found))) kept = -1;
+        if (kept > 0) qsort(best, kept, sizeof *best, by_place);
+        for (Py_ssize_t at = 0; at < kept; at++) {
+            (*found)[2 * at] = groups[best[at].at];
+            (*found)[2 * at + 1] = groups[best[at].at + 1];
+        }
+        free(best);
+    }
+    free(within);
+    return kept;
+}
+
+static int are_ranges(const int64_t *ranges, Py_ssize_t count, int64_t stop) {
+    for (Py_ssize_t at = 0; at < count; at++)
+        if (ranges[2 * at] < 0 || ranges[2 * at + 1] < ranges[2 * at] || ranges[2 * at + 1] > stop) return 0;
+    return 1;
+}
+
 static PyObject *nearest(PyObject *self, PyObject *args) {
     static const argument asked[] = {
         {"point", FLOAT, 1, 0, 0},  {"centres", INT8, 4, 0, 0}, {"biases", FLOAT, 1, 0, 0},
-        {"ranges", INT64, 2, 0, 0}, {"cells", INT64, 1, 1, 0},
+        {"ranges", INT64, 2, 0, 0}, {"middles", INT8, 4, 0, 1}, {"middle_biases", FLOAT, 1, 0, 1},
+        {"groups", INT64, 1, 0, 1}, {"cells", INT64, 1, 1, 0},
     };
-    enum { POINT, CENTRES, BIASES, RANGES, CELLS, COUNT };
+    enum { POINT, CENTRES, BIASES, RANGES, MIDDLES, MIDDLE_BIASES, GROUPS, CELLS, COUNT };
     Py_buffer views[COUNT];
+    number told;
     (void)self;
-    if (take(args, asked, COUNT, views, NULL, 0)) return NULL;
+    if (take(args, asked, COUNT, views, &told, 1)) return NULL;
     const Py_ssize_t dim = views[POINT].shape[0], pairs = (dim + 1) / 2, cells = views[BIASES].shape[0];
-    if (!are_laid(&views[CENTRES], cells, pairs) || views[RANGES].shape[1] != 2)
-        return refused(views, COUNT, PyExc_ValueError, "shapes of point, centres, biases and ranges do not fit");
+    const Py_ssize_t most = told.whole, held = most > 0 && views[GROUPS].obj ? views[GROUPS].shape[0] - 1 : 0;
+    if (!are_laid(&views[CENTRES], cells, pairs) || views[RANGES].shape[1] != 2 || most < 0 ||
+        (most > 0 && (held < 1 || !views[MIDDLES].obj || !are_laid(&views[MIDDLES], held, pairs) ||
+                      !views[MIDDLE_BIASES].obj || views[MIDDLE_BIASES].shape[0] != held)))
+        return refused(views, COUNT, PyExc_ValueError, "shapes of point, centres, ranges and groups do not fit");
     const int64_t *ranges = views[RANGES].buf;
-    for (Py_ssize_t at = 0; at < views[RANGES].shape[0]; at++)
-        if (ranges[2 * at] < 0 || ranges[2 * at + 1] < ranges[2 * at] || ranges[2 * at + 1] > cells)
-            return refused(views, COUNT, PyExc_IndexError, "a range lies outside of the centres");
+    Py_ssize_t count = views[RANGES].shape[0];
+    if (!are_ranges(ranges, count, cells))
+        return refused(views, COUNT, PyExc_IndexError, "a range lies outside of the centres");
     int16_t *point = calloc(2 * pairs + 1, sizeof *point);
     if (!point) return refused(views, COUNT, PyExc_MemoryError, "");
     const float unit = in_steps(views[POINT].buf, dim, point);
-    const proposing these = {point, unit, pairs, views[CENTRES].buf, views[BIASES].buf, NULL};
-    scored *found;
-    const Py_ssize_t kept = propose(&these, ranges, views[RANGES].shape[0], views[CELLS].shape[0], &found);
+    int64_t *of_groups = NULL;
+    Py_ssize_t kept = 0;
+    if (most > 0) {
+        const proposing middles = {point, unit, pairs, views[MIDDLES].buf, views[MIDDLE_BIASES].buf, NULL};
+        kept = nearest_groups(&middles, views[GROUPS].buf, held, ranges, count, most, &of_groups);
+        if (kept > 0) ranges = of_groups, count = kept;
+    }
+    scored *found = NULL;
+    const int outside = kept > 0 && !are_ranges(ranges, count, cells);
+    if (kept >= 0 && !outside) {
+        const proposing centres = {point, unit, pairs, views[CENTRES].buf, views[BIASES].buf, NULL};
+        kept = propose(&centres, ranges, count, views[CELLS].shape[0], &found);
+    }
+    free(of_groups);
     free(point);
-    if (kept < 0) return refused(views, COUNT, PyExc_MemoryError, "");
-    qsort(found, kept, sizeof *found, by_place);
+    if (kept > 0 && found) qsort(found, kept, sizeof *found, by_place);
     int64_t *out = views[CELLS].buf;
-    for (Py_ssize_t at = 0; at < kept; at++) out[at] = found[at].at;
+    for (Py_ssize_t at = 0; found && at < kept; at++) out[at] = found[at].at;
     free(found);
+    if (outside) return refused(views, COUNT, PyExc_IndexError, "a group lies outside of the centres");
+    if (kept < 0) return refused(views, COUNT, PyExc_MemoryError, "");
     give_back(views, COUNT);
     return PyLong_FromSsize_t(kept);
 }

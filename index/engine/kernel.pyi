@@ -12,7 +12,11 @@ def nearest(
     centres: NDArray[np.int8],
     biases: NDArray[np.float32],
     ranges: NDArray[np.int64],
+    middles: NDArray[np.int8] | None,
+    middle_biases: NDArray[np.float32] | None,
+    groups: NDArray[np.int64] | None,
     cells: NDArray[np.int64],
+    most: int,
     /,
 ) -> int:
     """Find the cells of some ranges whose centres lie closest to a point: p·x - ‖x‖²/2 is greatest there.
@@ -22,7 +26,13 @@ def nearest(
         centres: As ``index.engine.coarse.abreast`` lays them: int8.
         biases: -‖x‖²/2 of each: float32, shape ``(n,)``.
         ranges: First cell and one past the last of each range, no two of which overlap: int64, shape ``(m, 2)``.
+        middles: Of groups of cells, laid likewise: int8; ``None`` where all cells are looked at.
+        middle_biases: -‖x‖²/2 of each of them: float32, shape ``(g,)``; ``None`` likewise.
+        groups: First cell of each group, then the number of cells, ascending: int64, shape ``(g + 1,)``; ``None``
+            likewise.
         cells: The nearest are written here, ascending: int64, as many as are wanted.
+        most: Number of groups that are looked at, those with the nearest middles, where more begin in the ranges; 0
+            for all cells.
 
     Returns:
         How many were written.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -87,6 +87,24 @@ class SpaceRecord:
     offsets: tuple[int, ...]
     relations: dict[str, SearchPlan]
     learned: str = ""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> SpaceRecord:
+        """Read what ``dataclasses.asdict`` made of one.
+
+        Raises:
+            KeyError, TypeError: It is none.
+        """
+        plans = content["relations"].items()
+        return cls(
+            **{
+                **content,
+                "encoders": tuple(content["encoders"]),
+                "categories": tuple(content["categories"]),
+                "offsets": tuple(content["offsets"]),
+                "relations": {name: SearchPlan(**{**plan, "random": tuple(plan["random"])}) for name, plan in plans},
+            }
+        )
 
 
 class Space:

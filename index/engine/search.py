@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,11 +113,11 @@ class Searcher:
             self.segments = cut(self.cells.offsets, by_category=self.plan.by_category)
             self.coarse = space.coarse(relation.name)
             self.everywhere = np.asarray([(self.segments.start, self.segments.stop)], np.int64)
-            self.groups = self.cells.groups
+            self.grouped: tuple[Any, Any, Any] = None, None, None
             if self.plan.groups:
                 middles = self.cells.middles()
-                self.middles = abreast(in_steps(middles, self.coarse.scales))
-                self.middle_biases = -half_squares(middles)
+                laid = abreast(in_steps(middles, self.coarse.scales))
+                self.grouped = laid, -half_squares(middles), self.cells.groups
             _, self.reducer = space.reducers(relation)
             self.to_steps = self.reducer * self.coarse.scales
 
@@ -220,19 +221,9 @@ class Searcher:
                 return np.asarray(proposed, np.int64)
             pieces = [(part.start, part.stop) for part in parts if not self._asks_annoy(part)]
             ranges = np.asarray([*pieces, *((cell, cell + 1) for cell in proposed)], np.int64)
-        if self.plan.groups:
-            ranges = self._in_groups(steps, ranges, math.ceil(self.plan.groups * stretch))
         cells = np.empty(probes, np.int64)
-        return cells[: kernel.nearest(steps, self.coarse.centres, self.biases, ranges, cells)]
-
-    def _in_groups(self, steps: Vector, ranges: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-        """Ranges of the cells of the nearest groups, of those in some ranges of cells."""
-        within = np.searchsorted(self.groups, ranges)
-        if np.diff(within).sum() <= wanted:
-            return ranges
-        found = np.empty(wanted, np.int64)
-        kernel.nearest(steps, self.middles, self.middle_biases, within, found)
-        return np.stack([self.groups[found], self.groups[found + 1]], axis=1)
+        most = math.ceil(self.plan.groups * stretch)
+        return cells[: kernel.nearest(steps, self.coarse.centres, self.biases, ranges, *self.grouped, cells, most)]
 
     def _nearest_passing(
         self, point: Vector, parts: list[Segment], stretch: float, share: float, passing: _Passing

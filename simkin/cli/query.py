@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 @click.option("--duplicates", is_flag=True, help="Show near-duplicates instead of collapsing them.")
 @click.option("--each", is_flag=True, help="Ask about each ITEM by itself instead of all together.")
 @click.option("--all", "every", is_flag=True, help="Ask about every item; needs --out.")
-@click.option("--out", type=click.Path(path_type=Path), help="With --all: a .parquet or .jsonl file.")
+@click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    help="With --all: every item in these shards, the --out of simkin embed, in place of the catalog's.",
+)
+@click.option(
+    "--partition-size",
+    type=click.IntRange(min=1),
+    help="With --embeddings: files that are indexed as one; default: a million.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="With --all: a .parquet or .jsonl file; with --embeddings: a folder."
+)
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -59,6 +71,8 @@ def command(
     duplicates: bool,
     each: bool,
     every: bool,
+    embeddings: Path | None,
+    partition_size: int | None,
     out: Path | None,
     engine: str,
     address: str,
@@ -67,6 +81,10 @@ def command(
     """Ask what is similar, a substitute, a style match or a similar track.
 
     Several ITEMs or FILEs are combined into one question.
+
+    With --all --embeddings VECTORS the catalog tells the spaces and relations, learned ones included, and every item in
+    the shards is asked about, among these items; more of them than one machine could index, for shards are indexed
+    some at a time. --out, which all hosts of a cluster must see, is then a folder of Parquet files.
     """
     from index.answers import Query
     from index.errors import MediaError, UnknownNameError
@@ -78,8 +96,15 @@ def command(
         raise click.UsageError("--engine ray goes with --all, and --address with --engine ray")
     if every == bool(names):
         raise click.UsageError("name an item or a file, or ask about --all with --out")
+    if (embeddings and not every) or (partition_size and not embeddings):
+        raise click.UsageError("--embeddings goes with --all, and --partition-size with --embeddings")
+    if embeddings and (where or facets or rerank or user or diversity or weights or negatives or category):
+        raise click.UsageError("with --embeddings only --relation and -k say what is asked")
     weighed = facet_weights(facets)
     recommender = open(catalog)
+    if embeddings is not None and out is not None:
+        _ask_shards(recommender, embeddings, relation, out, (k, partition_size), as_json, (engine, address))
+        return
     if out is not None:
         _ask_all(
             recommender,
@@ -131,6 +156,40 @@ def command(
             click.echo(answer_text(answer))
     if failed:
         sys.exit(3)
+
+
+def _ask_shards(
+    recommender: Recommender,
+    embeddings: Path,
+    relation: str,
+    out: Path,
+    sizes: tuple[int, int | None],
+    as_json: bool,
+    engine: tuple[str, str],
+) -> None:
+    from dataclasses import asdict
+
+    from index.partitioned.job import PARTITION_SIZE, PartitionedOptions, answer_everybody
+    from simkin.cli.progress import ProgressBar
+
+    options = PartitionedOptions(
+        sizes[0],
+        sizes[1] or PARTITION_SIZE,
+        "ray" if engine[0] == "ray" else "local",
+        engine[1],
+    )
+    bar = ProgressBar()
+    try:
+        report = answer_everybody(recommender, embeddings, relation, out, options, bar.show)
+    finally:
+        bar.close()
+    if as_json:
+        echo_json({"event": "asked", "out": str(out), **asdict(report)})
+    else:
+        click.echo(
+            f"{out}: {relation} of {report.items} items over {report.partitions} partitions in {report.seconds:.1f} s, "
+            f"recall {report.recall:.3f} measured on {report.measured_on} items"
+        )
 
 
 def _ask_all(recommender: Recommender, query: object, out: Path, as_json: bool, engine: tuple[str, str]) -> None:

@@ -1,0 +1,138 @@
+"""Terms of a job: what is asked of which shards, in which spaces, written down so that every host works by the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from index.embedding.shards import put_in_place
+from index.engine.rows import PROJECTION, LearnedSpace, Space, SpaceRecord
+from index.relations import Relation
+from index.types import EncoderCard, Modality
+
+TERMS, RECORD = "terms.json", "record.json"
+PARTITIONS, ANSWERS, TRUTH, SPACES = "partitions", "answers", "truth", "spaces"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Shards of one modality that are indexed as one.
+
+    Attributes:
+        modality: Of them all.
+        shards: Names of consecutive shard files.
+        after: The shard after them, whose first files may belong to their last item; empty at the end.
+    """
+
+    modality: Modality
+    shards: tuple[str, ...]
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a job was asked.
+
+    Attributes:
+        embeddings: The folder of shards.
+        shards: Digest of what its manifest says, to tell other shards apart.
+        relation: The relation, as the catalog defines it.
+        k: Number of answers for each item.
+        recall: Asked of each partition's index.
+        cards: Of the encoders of each modality, in the order of their numbers in a row.
+        partitions: All of them.
+    """
+
+    embeddings: str
+    shards: str
+    relation: Relation
+    k: int
+    recall: float
+    cards: Mapping[str, Mapping[str, EncoderCard]]
+    partitions: tuple[Partition, ...]
+
+    def save(self, work: Path) -> None:
+        """Write them into the folder of the work."""
+        partial = work / f"{TERMS}.part"
+        partial.write_text(json.dumps(self._content(), indent=1, sort_keys=True), encoding="utf-8")
+        put_in_place(partial, work / TERMS)
+
+    def _content(self) -> dict[str, Any]:
+        content = {**asdict(self), "relation": {**asdict(self.relation), "weights": dict(self.relation.weights)}}
+        return dict(json.loads(json.dumps(content)))
+
+    def agree_with(self, work: Path) -> bool:
+        """Whether they are those of an earlier run."""
+        try:
+            return bool(json.loads((work / TERMS).read_text(encoding="utf-8")) == self._content())
+        except (OSError, ValueError):
+            return False
+
+    @classmethod
+    def load(cls, work: Path) -> Terms:
+        """Read what ``save`` wrote."""
+        content = json.loads((work / TERMS).read_text(encoding="utf-8"))
+        told = content.pop("relation")
+        relation = Relation(
+            **{**told, "modalities": tuple(told["modalities"]), "facets": tuple(map(tuple, told["facets"]))}
+        )
+        cards = {
+            modality: {name: EncoderCard.from_json(card) for name, card in own.items()}
+            for modality, own in content.pop("cards").items()
+        }
+        partitions = tuple(
+            Partition(one["modality"], tuple(one["shards"]), one["after"]) for one in content.pop("partitions")
+        )
+        return cls(**content, relation=relation, cards=cards, partitions=partitions)
+
+
+def space_folder(work: Path, modality: str) -> Path:
+    """Where the map of one modality, from encoders' vectors to rows, is kept for every host."""
+    return work / SPACES / modality
+
+
+def partition_folder(work: Path, number: int) -> Path:
+    """Where a partition's rows and their index are."""
+    return work / PARTITIONS / f"{number:06d}"
+
+
+def space_of(work: Path, terms: Terms, number: int, record: SpaceRecord) -> Space:
+    """The rows of one partition."""
+    modality = terms.partitions[number].modality
+    kind = LearnedSpace if terms.relation.head else Space
+    return kind(partition_folder(work, number), modality, record, list(terms.cards[modality].values()))
+
+
+def open_partition(work: Path, terms: Terms, number: int) -> Space:
+    """The rows of a partition that was built."""
+    return space_of(work, terms, number, read_record(work, number))
+
+
+def read_record(work: Path, number: int) -> SpaceRecord:
+    """What a partition's record says."""
+    return SpaceRecord.from_json(json.loads((partition_folder(work, number) / RECORD).read_text(encoding="utf-8")))
+
+
+def is_built(work: Path, number: int) -> bool:
+    """Whether a partition was built to its end."""
+    return (partition_folder(work, number) / RECORD).is_file()
+
+
+def write_record(work: Path, number: int, record: SpaceRecord) -> None:
+    """Say that a partition is built: the last thing that is written of it."""
+    folder = partition_folder(work, number)
+    partial = folder / f"{RECORD}.part"
+    relations = {name: replace(plan, random=()) for name, plan in record.relations.items()}
+    partial.write_text(json.dumps(asdict(replace(record, relations=relations))), encoding="utf-8")
+    put_in_place(partial, folder / RECORD)
+
+
+def keep_projection(work: Path, modality: str, space: Space) -> None:
+    """Keep the map from encoders' vectors to rows of a catalog's space, for every host."""
+    folder = space_folder(work, modality)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(space.folder / PROJECTION, folder / PROJECTION)
