@@ -134,9 +134,10 @@ class Asker:
             return Answers(found.partitions, found.rows, found.scores, asked)
         partitions, rows, scores = found.partitions.copy(), found.rows.copy(), found.scores
         numbers = np.arange(chunk.start, chunk.stop)
-        vectors = own.rows_at(numbers)
-        for at, (row, code) in enumerate(zip(numbers.tolist(), own.categories_of(numbers).tolist(), strict=True)):
-            allowed = allowed_in(space, self.terms, own.record.categories[code])
+        vectors, codes = own.rows_at(numbers), own.categories_of(numbers).tolist()
+        masks = {code: allowed_in(space, self.terms, own.record.categories[code]) for code in set(codes)}
+        for at, (row, code) in enumerate(zip(numbers.tolist(), codes, strict=True)):
+            allowed = masks[code]
             if not np.count_nonzero(vectors[at]) or (allowed is not None and not allowed.any()):
                 continue
             itself = np.asarray([row] if number == chunk.partition else [], np.int64)

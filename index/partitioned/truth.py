@@ -14,7 +14,7 @@ from index.engine.calibrate import ROUNDING
 from index.engine.rows import Space
 from index.partitioned.asking import Answers, Chunk, allowed_in
 from index.partitioned.terms import TRUTH, Terms, open_partition
-from index.types import Vector
+from index.types import Vectors
 
 SAMPLE = 384
 """Rows in the sample: see ``index.engine.calibrate.TELLING``."""
@@ -55,43 +55,49 @@ def was_told(work: Path, number: int) -> bool:
 
 
 def tell_truth(work: Path, terms: Terms, number: int) -> None:
-    """Write the scores of a partition's best answers to each row of the sample, every row of it compared."""
+    """Write the scores of a partition's best answers to each row of the sample, every row of it compared: float32,
+    ``(sample, k)``, best first; -∞ where there are not so many."""
     space = open_partition(work, terms, number)
-    found: list[NDArray[np.float32]] = []
-    for partition, places in groupby(read_sample(work), key=lambda place: place[0]):
-        own = open_partition(work, terms, partition) if partition != number else space
-        rows = np.asarray([row for _, row in places], np.int64)
-        codes = own.categories_of(rows).tolist()
-        for row, code, vector in zip(rows.tolist(), codes, own.rows_at(rows), strict=True):
-            best = np.full(terms.k, -np.inf, np.float32)
-            if own.modality == space.modality and np.count_nonzero(vector):
-                allowed = allowed_in(space, terms, own.record.categories[code])
-                best = _best(space, terms, vector, allowed, row if own is space else -1)
-            found.append(best)
+    sample = read_sample(work)
+    vectors = np.zeros((len(sample), space.record.dim), np.float32)
+    may = np.zeros((len(sample), len(space.record.categories)), bool)
+    for partition, places in groupby(range(len(sample)), key=lambda at: sample[at][0]):
+        if terms.partitions[partition].modality != space.modality:
+            continue
+        own, each = open_partition(work, terms, partition), list(places)
+        rows = np.asarray([sample[at][1] for at in each], np.int64)
+        vectors[each] = own.rows_at(rows)
+        for at, code in zip(each, own.categories_of(rows).tolist(), strict=True):
+            allowed = allowed_in(space, terms, own.record.categories[code])
+            may[at] = True if allowed is None else allowed
+    may[~vectors.any(axis=1)] = False
+    itself = np.asarray([row if partition == number else -1 for partition, row in sample])
+    found = _best(space, terms, vectors, may, itself)
     partial = _path(work, number).with_suffix(".part")
     with partial.open("wb") as file:
-        np.save(file, np.reshape(found, (-1, terms.k)))
+        np.save(file, found)
     put_in_place(partial, _path(work, number))
 
 
 def _best(
-    space: Space, terms: Terms, vector: Vector, allowed: NDArray[np.bool_] | None, itself: int
+    space: Space, terms: Terms, vectors: Vectors, may: NDArray[np.bool_], itself: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Scores of the ``k`` best rows, best first; -∞ where there are not so many."""
-    weighted = space.question(terms.relation, vector)
-    best = np.full(terms.k, -np.inf, np.float32)
+    """Scores of the ``k`` best rows of the categories that may answer each vector, but for the one that it is."""
+    weighted = space.question(terms.relation, vectors)
+    best = np.full((len(vectors), terms.k), -np.inf, np.float32)
     for code in range(len(space.record.categories)):
-        if allowed is not None and not allowed[code]:
-            continue
-        for start in range(space.record.offsets[code], space.record.offsets[code + 1], BLOCK):
-            stop = min(start + BLOCK, space.record.offsets[code + 1])
-            products = space.vectors[start:stop] @ weighted
-            if start <= itself < stop:
-                products[itself - start] = -np.inf
-            best = np.sort(np.concatenate([best, products]))[: -terms.k - 1 : -1]
+        some = np.flatnonzero(may[:, code])
+        stop = space.record.offsets[code + 1]
+        for start in range(space.record.offsets[code], stop, BLOCK) if len(some) else ():
+            products = weighted[some] @ space.vectors[start : min(start + BLOCK, stop)].T
+            inside = np.flatnonzero((itself[some] >= start) & (itself[some] < start + products.shape[1]))
+            products[inside, itself[some[inside]] - start] = -np.inf
+            both = np.hstack([best[some], products])
+            best[some] = -np.sort(np.partition(-both, terms.k - 1, axis=1)[:, : terms.k], axis=1)
     space.release()
-    there = np.isfinite(best)
-    best[there] = space.scores(vector, best[there])
+    for vector, own in zip(vectors, best, strict=True):
+        there = np.isfinite(own)
+        own[there] = space.scores(vector, own[there])
     return best
 
 
