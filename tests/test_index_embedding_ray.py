@@ -313,7 +313,7 @@ class TestOnACluster:
         made = make_catalog()
         made.fill(200, categories=3)
         made.build()
-        shards = write_shards(tmp_path / "vectors", made, 2500)
+        shards = write_shards(tmp_path / "vectors", made, 1200)
         options = PartitionedOptions(k=6, partition_size=500)
         answer_everybody(made.open(), shards.folder, "style", tmp_path / "local", options)
         command = [
@@ -334,7 +334,7 @@ class TestOnACluster:
         written, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         event = json.loads(written.splitlines()[-1])
-        assert (event["items"], event["partitions"], event["recall"]) == (2500, 5, 1.0)
+        assert (event["items"], event["partitions"], event["recall"]) == (1200, 3, 1.0)
         parts = sorted((tmp_path / "local").glob("part-*.parquet"))
         assert [path.name for path in parts] == [path.name for path in sorted((tmp_path / "ray").glob("part-*"))]
         for path in parts:
