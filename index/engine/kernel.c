@@ -363,7 +363,7 @@ static Py_ssize_t nearest_groups(const proposing *middles, const int64_t *groups
         scored *best;
         kept = propose(middles, within, count, most, &best);
         if (kept > 0 && !(*found = calloc(2 * kept, sizeof **found))) kept = -1;
-        if (kept > 0) qsort(best, kept, sizeof *best, by_place);
+        if (kept > 0) qsort(best, kept, sizeof *best, by_score);
         for (Py_ssize_t at = 0; at < kept; at++) {
             (*found)[2 * at] = groups[best[at].at];
             (*found)[2 * at + 1] = groups[best[at].at + 1];
@@ -419,7 +419,7 @@ static PyObject *nearest(PyObject *self, PyObject *args) {
     }
     free(of_groups);
     free(point);
-    if (kept > 0 && found) qsort(found, kept, sizeof *found, by_place);
+    if (kept > 0 && found) qsort(found, kept, sizeof *found, by_score); /* the best first: few come before them later */
     int64_t *out = views[CELLS].buf;
     for (Py_ssize_t at = 0; found && at < kept; at++) out[at] = found[at].at;
     free(found);

@@ -30,7 +30,7 @@ def nearest(
         middle_biases: -‖x‖²/2 of each of them: float32, shape ``(g,)``; ``None`` likewise.
         groups: First cell of each group, then the number of cells, ascending: int64, shape ``(g + 1,)``; ``None``
             likewise.
-        cells: The nearest are written here, ascending: int64, as many as are wanted.
+        cells: The nearest are written here, the closest first: int64, as many as are wanted.
         most: Number of groups that are looked at, those with the nearest middles, where more begin in the ranges; 0
             for all cells.
 
