@@ -160,10 +160,11 @@ class Recommender:
         relation = relation_named(now.relations, query.relation)
         found: list[list[tuple[str, float]] | None] = [None] * len(item_ids)
         with StorageTrouble(self.catalog.folder):
-            together = self._together(self._generation_of(now), relation, query)
-            if together is not None and item_ids:
-                check_terms(query)
-                with suppress(StaleIndexError):  # files were deleted before they were opened: the next finds new ones
+            generation = self._generation_of(now)
+            with suppress(StaleIndexError):  # files were deleted before they were opened: the next question finds new
+                together = self._together(generation, relation, query)
+                if together is not None and item_ids:
+                    check_terms(query)
                     found = together.of(self.catalog.keys_of(item_ids))
         return [
             self._scores(replace(query, items=((item_id, 1.0),))) if own is None else own

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from index.embedding.shards import EncoderShards, Manifest, shard_name, write_shard
+from index.embedding.shards import EncoderShards, Manifest, Row, shard_name, write_shard
 from index.engine.head import Head
 from index.errors import InputError, LockedError, UnknownNameError
 from index.learned import hold_relation
@@ -178,6 +178,95 @@ def test_lost_answers_are_found_again(made: Any, shards: Any, tmp_path: Path) ->
     held[1].write_bytes(held[1].read_bytes()[:100])
     answer_everybody(made.open(), shards.folder, "similar", out, options)
     assert answers(out) == answers(tmp_path / "whole")
+
+
+def shards_of(folder: Path, made: Any, files: list[tuple[str, int, bytes]], size: int) -> Path:
+    """Shards of files: id, position, and vector, empty for a failed one."""
+    shards = {}
+    for number, start in enumerate(range(0, len(files), size)):
+        rows = [
+            Row(name, position, f"/p/{name}-{position}", "{}", "{}", vector, "" if vector else "decode", "")
+            for name, position, vector in files[start : start + size]
+        ]
+        shards[shard_name(number)] = write_shard(folder / NAME / shard_name(number), NAME, made.card, rows)
+    Manifest(["/p"], {NAME: EncoderShards(NAME, made.card, shards)}).save(folder)
+    return folder
+
+
+def test_an_item_with_files_in_several_partitions_is_one(made: Any, tmp_path: Path) -> None:
+    """Wherever its files begin and end, whatever their positions, more of them than a shard holds."""
+    vectors, _ = made.points(200, seed=3)
+    files = [(f"a{at}", 2, vectors[at].tobytes()) for at in range(35)]
+    files += [("large", 5 + at, vectors[40 + at].tobytes()) for at in range(90)]
+    files += [(f"b{at}", 0, vectors[140 + at].tobytes()) for at in range(30)]
+    folder = shards_of(tmp_path / "shards", made, files, 20)
+    seen = []
+    for size in (1, 50, 1000):
+        out = tmp_path / f"out-{size}"
+        report = answer_everybody(made.open(), folder, "similar", out, PartitionedOptions(k=5, partition_size=size))
+        assert (report.items, report.recall) == (66, 1.0)
+        found = {query: [name for name, _ in own] for query, own in answers(out).items()}
+        assert len(found) == 66
+        seen.append(found)
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_partitions_without_vectors_are_passed_over(made: Any, tmp_path: Path) -> None:
+    """All files of some shards failed."""
+    vectors, _ = made.points(60, seed=3)
+    files = [(f"a{at}", 0, b"" if 20 <= at < 40 else vectors[at].tobytes()) for at in range(60)]
+    folder = shards_of(tmp_path / "shards", made, files, 10)
+    options = PartitionedOptions(k=3, partition_size=10)
+    report = answer_everybody(made.open(), folder, "similar", tmp_path / "out", options)
+    assert (report.items, report.partitions, report.recall) == (40, 6, 1.0)
+    nothing = shards_of(tmp_path / "nothing", made, [("a", 0, b""), ("b", 0, b"")], 1)
+    with pytest.raises(InputError, match="holds no vector"):
+        answer_everybody(made.open(), nothing, "similar", tmp_path / "none", options)
+
+
+def test_files_that_came_later_never_make_an_item_its_own_answer(made: Any, tmp_path: Path) -> None:
+    """A later run of embed appended them, far from the first ones."""
+    vectors, _ = made.points(60, seed=3)
+    files = [(f"a{at}", 0, vectors[at].tobytes()) for at in range(60)]
+    files += [(f"a{at}", 1, vectors[at].tobytes()) for at in range(5)]
+    folder = shards_of(tmp_path / "shards", made, files, 10)
+    for size, items in ((10, 65), (1000, 60)):
+        out = tmp_path / f"out-{size}"
+        report = answer_everybody(made.open(), folder, "similar", out, PartitionedOptions(k=3, partition_size=size))
+        assert report.items == items
+        for path in answers_files(out):
+            for row in pyarrow.parquet.read_table(path).to_pylist():
+                assert row["query"] != row["id"]
+
+
+def test_what_a_run_killed_at_its_very_end_left_is_removed(made: Any, shards: Any, tmp_path: Path) -> None:
+    """The answers are whole, and said to be."""
+    out, options = tmp_path / "out", PartitionedOptions()
+    answer_everybody(made.open(), shards.folder, "similar", out, options)
+    (out / ".work" / "answers").mkdir(parents=True)
+    with pytest.raises(InputError, match="finished answers"):
+        answer_everybody(made.open(), shards.folder, "similar", out, options)
+    assert not (out / ".work").exists()
+
+
+def test_work_of_another_layout_is_not_gone_on_with(
+    made: Any, shards: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of another version mean something else."""
+
+    def stop(at: str, done: int, total: int) -> None:
+        if at == "asking":
+            raise KeyboardInterrupt
+
+    out, options = tmp_path / "out", PartitionedOptions(partition_size=300)
+    with pytest.raises(KeyboardInterrupt):
+        answer_everybody(made.open(), shards.folder, "similar", out, options, stop)
+    monkeypatch.setattr("index.partitioned.terms.LAYOUT", [999, 1])
+    with pytest.raises(InputError, match="belongs to another job"):
+        answer_everybody(made.open(), shards.folder, "similar", out, options)
+    row = {"stage": ["ask"], "number": [0], "turn": [0]}
+    told = job.Worker(out.absolute() / ".work", out)(row)
+    assert "another version of simkin" in told["problem"][0]
 
 
 def test_what_does_not_fit_is_refused(made: Any, shards: Any, tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ static int read_at(int file, int64_t place, Py_ssize_t bytes, char *into, int wa
 #ifdef RWF_NOWAIT
         struct iovec piece = {into, bytes};
         done = wait ? pread(file, into, bytes, place) : preadv2(file, &piece, 1, place, RWF_NOWAIT);
-        if (done < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) return EAGAIN;
+        if (done <= 0 && !wait) return EAGAIN; /* or it cannot be asked this way; who waits is told what is wrong */
 #else
         done = pread(file, into, bytes, place);
 #endif

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from index.embedding.shards import put_in_place
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
-from index.partitioned.terms import ANSWERS, Terms, open_partition, read_record
+from index.errors import StorageError
+from index.partitioned.terms import ANSWERS, Terms, open_partition, partial_of, read_record
 
 CHUNK = 20_000
 """Rows that ask at once: what is lost with a worker, and for how many rows a partition stays mapped."""
@@ -74,7 +75,7 @@ class Answers:
     def save(self, work: Path, chunk: int) -> None:
         """Put them in place of what was found before."""
         path = _path(work, chunk)
-        partial = path.with_suffix(".part")
+        partial = partial_of(path)
         with partial.open("wb") as file:
             np.savez(file, partitions=self.partitions, rows=self.rows, scores=self.scores, asked=self.asked)
         put_in_place(partial, path)
@@ -106,6 +107,20 @@ def partitions_asked(terms: Terms, partition: int) -> list[int]:
     """Whom the rows of a partition ask: all of its modality, in order."""
     modality = terms.partitions[partition].modality
     return [number for number, other in enumerate(terms.partitions) if other.modality == modality]
+
+
+def finished(work: Path, terms: Terms, chunk: Chunk) -> Answers:
+    """What was found for a chunk once it has asked everybody.
+
+    Raises:
+        StorageError: It is gone, damaged or older; it will be found again.
+    """
+    found = Answers.load(work, chunk.number)
+    if found is None or found.asked < len(partitions_asked(terms, chunk.partition)):
+        if found is None:
+            _path(work, chunk.number).unlink(missing_ok=True)
+        raise StorageError(f"answers in {_path(work, chunk.number)} are gone; run the same command again")
+    return found
 
 
 class Asker:

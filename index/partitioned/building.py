@@ -16,7 +16,16 @@ from index.engine.ids import write_ids
 from index.engine.mapping import mapped
 from index.engine.projection import Projection
 from index.engine.rows import PROJECTION, VECTORS, SpaceRecord
-from index.partitioned.terms import Terms, partition_folder, space_folder, space_of, write_record
+from index.partitioned.terms import (
+    Partition,
+    Terms,
+    is_built,
+    partial_of,
+    partition_folder,
+    space_folder,
+    space_of,
+    write_record,
+)
 from index.types import EncoderCard, Vectors
 
 BLOCK = 4096
@@ -26,13 +35,15 @@ UNSORTED = "unsorted.f32"
 
 
 def build_partition(work: Path, terms: Terms, number: int) -> None:
-    """Build a partition anew. Memory holds ids and categories, and vectors block by block.
+    """Build a partition, which takes its place once it is whole. Memory holds ids and categories, and vectors block by
+    block.
 
     Raises:
         InputError: A shard is missing or not what was written.
         OSError: It cannot be written.
     """
-    partition, folder = terms.partitions[number], partition_folder(work, number)
+    partition, place = terms.partitions[number], partition_folder(work, number)
+    folder = partial_of(place)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copyfile(space_folder(work, partition.modality) / PROJECTION, folder / PROJECTION)
@@ -64,42 +75,66 @@ def build_partition(work: Path, terms: Terms, number: int) -> None:
         terms.relation.name if terms.relation.head else "",
     )  # fmt: skip
     if ids:
-        space = space_of(work, terms, number, record)
+        space = space_of(folder, terms, number, record)
         build_relation(space, terms.relation, terms.recall)
         space.release()
-    write_record(work, number, record)
+    write_record(folder, record)
+    try:
+        folder.rename(place)
+    except OSError:
+        if not is_built(work, number):
+            raise
+        shutil.rmtree(folder)  # another worker, which was taken for dead, has built it meanwhile
 
 
 def _items(terms: Terms, number: int) -> Iterator[ReadyItem]:
-    """Files of a partition; an item whose files lie on both sides of a border belongs to where its first file is."""
+    """Files of a partition: an item belongs to where its first file is, wherever those that follow it are."""
     partition = terms.partitions[number]
     ready = ReadyMade.open(Path(terms.embeddings))
-    inside = number == 0 or terms.partitions[number - 1].after == ""
+    every = [one for one in terms.partitions if one.modality == partition.modality]
+    at = every.index(partition)
+    begun = _last_id(ready, every[at - 1]) if at else ""
+    last = ""
     for item in ready.items_of(partition.modality, partition.shards):
-        inside = inside or item.entry.position == 0
-        if inside:
+        begun = begun if item.entry.item_id == begun else ""
+        if not begun:
+            last = item.entry.item_id
             yield item
-    if partition.after:
-        for item in ready.items_of(partition.modality, (partition.after,)):
-            if item.entry.position == 0:
-                return
-            yield item
+    if not last:
+        return
+    for item in ready.items_of(partition.modality, (shard for one in every[at + 1 :] for shard in one.shards)):
+        if item.entry.item_id != last:
+            return
+        yield item
+
+
+def _last_id(ready: ReadyMade, partition: Partition) -> str:
+    """Of the last file of a partition's shards."""
+    last = ""
+    for item in ready.items_of(partition.modality, partition.shards[-1:]):
+        last = item.entry.item_id
+    return last
 
 
 def _blocks(
     items: Iterator[ReadyItem], cards: Mapping[str, EncoderCard]
 ) -> Iterator[tuple[list[str], list[str | None], Vectors]]:
-    """Ids, categories and vectors side by side of some thousand items; several files of one are added up."""
+    """Ids, categories and vectors side by side of some thousand items; several files of one that follow each other are
+    added up, those that a later run appended elsewhere are passed over."""
     stops = np.cumsum([card.dim for card in cards.values()]).tolist()
     places = {name: slice(stop - card.dim, stop) for (name, card), stop in zip(cards.items(), stops, strict=True)}
     ids: list[str] = []
     categories: list[str | None] = []
     raw = np.zeros((BLOCK, stops[-1]), np.float32)
+    seen: set[str] = set()
     for item in items:
         vectors = [(name, vector) for name, vector in item.vectors if name in places]
         if not vectors:
             continue
         if not ids or item.entry.item_id != ids[-1]:
+            if item.entry.item_id in seen:
+                continue
+            seen.add(item.entry.item_id)
             if len(ids) == BLOCK:
                 yield ids, categories, raw
                 ids, categories = [], []

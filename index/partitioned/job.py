@@ -18,10 +18,20 @@ from index.catalog import Catalog
 from index.embedding.ready_made import ReadyMade
 from index.embedding.shards import Manifest, put_in_place
 from index.engine.build import DEFAULT_RECALL
-from index.errors import InputError
+from index.errors import InputError, StorageError
 from index.lock import writer_lock
 from index.partitioned.asking import asked_so_far, chunks_of, partitions_asked
-from index.partitioned.terms import ANSWERS, Partition, Terms, is_built, keep_projection, read_record
+from index.partitioned.terms import (
+    ANSWERS,
+    PARTITIONS,
+    TERMS,
+    Partition,
+    Terms,
+    is_built,
+    keep_projection,
+    partial_of,
+    read_record,
+)
 from index.partitioned.truth import draw_sample, measured_recall, was_told
 from index.partitioned.worker import Task, Worker
 from index.partitioned.writing import part_name
@@ -107,24 +117,25 @@ def answer_everybody(
     started = time.monotonic()
     terms, projections = _terms(recommender, embeddings, relation, options)
     work = (out / WORK).absolute()
-    _check_out(out)
-    out.mkdir(parents=True, exist_ok=True)
+    _make_out(out)
     with writer_lock(out):
-        if (out / REPORT).is_file() and not work.exists():
+        if (out / REPORT).is_file():
+            shutil.rmtree(work, ignore_errors=True)  # a run that was killed at its very end left it
             raise InputError(f"{out} holds finished answers; name another folder, or remove it")
-        if work.exists() and (work / "terms.json").exists() and not terms.agree_with(work):
+        if work.exists() and (work / TERMS).exists() and not terms.agree_with(work):
             raise InputError(f"{out} belongs to another job, or to other shards; name another folder, or remove it")
         if not terms.agree_with(work):
             if any(out.glob("part-*")):
                 raise InputError(f"{out} holds answers of another job; name another folder, or remove it")
             shutil.rmtree(work, ignore_errors=True)
             (work / ANSWERS).mkdir(parents=True)
+            (work / PARTITIONS).mkdir()
             for modality, space in projections.items():
                 keep_projection(work, modality, space)
             terms.save(work)
         with _workers(options, work, out.absolute()) as have_done:
             report = _run(work, out, terms, have_done, on_progress, started)
-        partial = out / f".{REPORT}.part"
+        partial = partial_of(out / REPORT)
         partial.write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
         put_in_place(partial, out / REPORT)
         shutil.rmtree(work)
@@ -234,11 +245,11 @@ def _cut(modality: Modality, shards: dict[str, int], size: int) -> Iterator[Part
     count = 0
     for name, rows in shards.items():
         if count >= size:
-            yield Partition(modality, tuple(own), name)
+            yield Partition(modality, tuple(own))
             own, count = [], 0
         own.append(name)
         count += rows
-    yield Partition(modality, tuple(own), "")
+    yield Partition(modality, tuple(own))
 
 
 def _digest(manifest: Manifest) -> str:
@@ -248,15 +259,16 @@ def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
-def _check_out(out: Path) -> None:
-    """Refuse a folder that is none of such a job."""
-    own = (WORK, REPORT, f".{REPORT}.part", "writer.", "part-", ".part-")
+def _make_out(out: Path) -> None:
+    """Make the folder of the answers; refuse one that is none of such a job."""
+    own = (WORK, REPORT, f".{REPORT}.", "writer.", "part-", ".part-")
     try:
+        out.mkdir(parents=True, exist_ok=True)
         strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith(own))
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
+    except (FileExistsError, NotADirectoryError):
         raise InputError(f"{out} is a file; name a folder") from None
+    except OSError as error:
+        raise StorageError(f"cannot write to {out}: {error.strerror or error}") from None
     if strangers:
         raise InputError(f"{out} holds something else ({strangers[0]}); name a new folder")
 
@@ -283,7 +295,7 @@ def _workers(options: PartitionedOptions, work: Path, out: Path) -> Iterator[Wor
             workers = min(cluster.places("cpu", 0), len(rows))
             for row in cluster.work_off(Worker, (work, out), rows, workers, "cpu"):
                 if row is not None and row["problem"]:
-                    raise InputError(row["problem"])
+                    raise (StorageError if row["storage"] else InputError)(row["problem"])
                 yield row is not None
 
         yield there

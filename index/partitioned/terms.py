@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from index.embedding.shards import put_in_place
+from index.embedding.shards import PARTIAL, put_in_place
+from index.engine.generations import FORMAT_VERSION
 from index.engine.rows import PROJECTION, LearnedSpace, Space, SpaceRecord
+from index.errors import InputError
 from index.relations import Relation
 from index.types import EncoderCard, Modality
 
 TERMS, RECORD = "terms.json", "record.json"
 PARTITIONS, ANSWERS, TRUTH, SPACES = "partitions", "answers", "truth", "spaces"
+
+LAYOUT = [FORMAT_VERSION, 1]
+"""Of a partition's files, and of the others: work that was begun by another layout cannot be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,10 @@ class Partition:
     Attributes:
         modality: Of them all.
         shards: Names of consecutive shard files.
-        after: The shard after them, whose first files may belong to their last item; empty at the end.
     """
 
     modality: Modality
     shards: tuple[str, ...]
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,13 @@ class Terms:
 
     def save(self, work: Path) -> None:
         """Write them into the folder of the work."""
-        partial = work / f"{TERMS}.part"
+        partial = partial_of(work / TERMS)
         partial.write_text(json.dumps(self._content(), indent=1, sort_keys=True), encoding="utf-8")
         put_in_place(partial, work / TERMS)
 
     def _content(self) -> dict[str, Any]:
-        content = {**asdict(self), "relation": {**asdict(self.relation), "weights": dict(self.relation.weights)}}
-        return dict(json.loads(json.dumps(content)))
+        relation = {**asdict(self.relation), "weights": dict(self.relation.weights)}
+        return dict(json.loads(json.dumps({**asdict(self), "relation": relation, "layout": LAYOUT})))
 
     def agree_with(self, work: Path) -> bool:
         """Whether they are those of an earlier run."""
@@ -74,8 +79,14 @@ class Terms:
 
     @classmethod
     def load(cls, work: Path) -> Terms:
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: By another version, whose files are laid out otherwise.
+        """
         content = json.loads((work / TERMS).read_text(encoding="utf-8"))
+        if content.pop("layout") != LAYOUT:
+            raise InputError(f"{work} was begun by another version of simkin; install the same on every host")
         told = content.pop("relation")
         relation = Relation(
             **{**told, "modalities": tuple(told["modalities"]), "facets": tuple(map(tuple, told["facets"]))}
@@ -84,9 +95,7 @@ class Terms:
             modality: {name: EncoderCard.from_json(card) for name, card in own.items()}
             for modality, own in content.pop("cards").items()
         }
-        partitions = tuple(
-            Partition(one["modality"], tuple(one["shards"]), one["after"]) for one in content.pop("partitions")
-        )
+        partitions = tuple(Partition(one["modality"], tuple(one["shards"])) for one in content.pop("partitions"))
         return cls(**content, relation=relation, cards=cards, partitions=partitions)
 
 
@@ -100,16 +109,22 @@ def partition_folder(work: Path, number: int) -> Path:
     return work / PARTITIONS / f"{number:06d}"
 
 
-def space_of(work: Path, terms: Terms, number: int, record: SpaceRecord) -> Space:
-    """The rows of one partition."""
+def partial_of(path: Path) -> Path:
+    """Where a file or folder is made before it takes its place: by its maker's name, for two workers may have the same
+    task in hand, when one is taken for dead."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
+
+
+def space_of(folder: Path, terms: Terms, number: int, record: SpaceRecord) -> Space:
+    """The rows of one partition, in a folder."""
     modality = terms.partitions[number].modality
     kind = LearnedSpace if terms.relation.head else Space
-    return kind(partition_folder(work, number), modality, record, list(terms.cards[modality].values()))
+    return kind(folder, modality, record, list(terms.cards[modality].values()))
 
 
 def open_partition(work: Path, terms: Terms, number: int) -> Space:
     """The rows of a partition that was built."""
-    return space_of(work, terms, number, read_record(work, number))
+    return space_of(partition_folder(work, number), terms, number, read_record(work, number))
 
 
 def read_record(work: Path, number: int) -> SpaceRecord:
@@ -122,13 +137,10 @@ def is_built(work: Path, number: int) -> bool:
     return (partition_folder(work, number) / RECORD).is_file()
 
 
-def write_record(work: Path, number: int, record: SpaceRecord) -> None:
-    """Say that a partition is built: the last thing that is written of it."""
-    folder = partition_folder(work, number)
-    partial = folder / f"{RECORD}.part"
+def write_record(folder: Path, record: SpaceRecord) -> None:
+    """Write what a partition's rows are beside them."""
     relations = {name: replace(plan, random=()) for name, plan in record.relations.items()}
-    partial.write_text(json.dumps(asdict(replace(record, relations=relations))), encoding="utf-8")
-    put_in_place(partial, folder / RECORD)
+    (folder / RECORD).write_text(json.dumps(asdict(replace(record, relations=relations))), encoding="utf-8")
 
 
 def keep_projection(work: Path, modality: str, space: Space) -> None:

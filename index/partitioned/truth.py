@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from index.embedding.shards import put_in_place
 from index.engine.calibrate import ROUNDING
 from index.engine.rows import Space
-from index.partitioned.asking import Answers, Chunk, allowed_in
-from index.partitioned.terms import TRUTH, Terms, open_partition
+from index.partitioned.asking import Chunk, allowed_in, finished
+from index.partitioned.terms import TRUTH, Terms, open_partition, partial_of
 from index.types import Vectors
 
 SAMPLE = 384
@@ -34,7 +34,7 @@ def draw_sample(work: Path, counts: list[int], seed: int = 0) -> list[Place]:
     partitions = np.searchsorted(starts, drawn, side="right") - 1
     sample = [(int(number), int(row - starts[number])) for number, row in zip(partitions, drawn, strict=True)]
     (work / TRUTH).mkdir(exist_ok=True)
-    partial = work / TRUTH / "sample.part"
+    partial = partial_of(work / TRUTH / "sample.json")
     partial.write_text(json.dumps(sample))
     put_in_place(partial, work / TRUTH / "sample.json")
     return sample
@@ -59,6 +59,16 @@ def tell_truth(work: Path, terms: Terms, number: int) -> None:
     ``(sample, k)``, best first; -∞ where there are not so many."""
     space = open_partition(work, terms, number)
     sample = read_sample(work)
+    found = np.full((len(sample), terms.k), -np.inf, np.float32)
+    if space.record.count:
+        found = _compared(work, terms, number, space, sample)
+    partial = partial_of(_path(work, number))
+    with partial.open("wb") as file:
+        np.save(file, found)
+    put_in_place(partial, _path(work, number))
+
+
+def _compared(work: Path, terms: Terms, number: int, space: Space, sample: list[Place]) -> NDArray[np.float32]:
     vectors = np.zeros((len(sample), space.record.dim), np.float32)
     may = np.zeros((len(sample), len(space.record.categories)), bool)
     for partition, places in groupby(range(len(sample)), key=lambda at: sample[at][0]):
@@ -72,11 +82,7 @@ def tell_truth(work: Path, terms: Terms, number: int) -> None:
             may[at] = True if allowed is None else allowed
     may[~vectors.any(axis=1)] = False
     itself = np.asarray([row if partition == number else -1 for partition, row in sample])
-    found = _best(space, terms, vectors, may, itself)
-    partial = _path(work, number).with_suffix(".part")
-    with partial.open("wb") as file:
-        np.save(file, found)
-    put_in_place(partial, _path(work, number))
+    return _best(space, terms, vectors, may, itself)
 
 
 def _best(
@@ -112,8 +118,7 @@ def measured_recall(work: Path, terms: Terms, chunks: list[Chunk], partitions: i
         if not count:
             continue
         chunk = next(c for c in chunks if c.partition == partition and c.start <= row < c.stop)
-        answers = Answers.load(work, chunk.number)
-        told = answers.scores[row - chunk.start] if answers else np.zeros(0, np.float32)
+        told = finished(work, terms, chunk).scores[row - chunk.start]
         least = own[count - 1] - ROUNDING * max(1.0, abs(float(own[count - 1])))
         wanted += count
         found += min(count, int(np.count_nonzero(told >= least)))

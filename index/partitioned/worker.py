@@ -54,15 +54,15 @@ class Worker:
             row: A batch of one row: ``stage``, ``number`` and ``turn``.
 
         Returns:
-            Its ``number``, and ``problem`` when it could not be done.
+            Its ``number``, ``problem`` when it could not be done, and whether that is trouble with the storage.
         """
         task = Task(row["stage"][0], int(row["number"][0]), int(row["turn"][0]))
-        problem = ""
+        problem, storage = "", False
         try:
             self.do(task)
         except (SimkinError, OSError) as error:
-            problem = f"host {socket.gethostname()}: {error}"
-        return {"number": [task.number], "problem": [problem]}
+            problem, storage = f"host {socket.gethostname()}: {error}", not isinstance(error, InputError)
+        return {"number": [task.number], "problem": [problem], "storage": [storage]}
 
     def do(self, task: Task) -> None:
         """Do one task; what it writes appears whole or not at all.

@@ -8,9 +8,8 @@ import numpy as np
 
 from index.answering.batch import answers_schema
 from index.embedding.shards import put_in_place
-from index.errors import StorageError
-from index.partitioned.asking import Answers, Chunk
-from index.partitioned.terms import Terms, open_partition
+from index.partitioned.asking import Chunk, finished
+from index.partitioned.terms import Terms, open_partition, partial_of
 
 
 def part_name(number: int) -> str:
@@ -28,20 +27,21 @@ def write_chunk(work: Path, terms: Terms, chunk: Chunk, out: Path) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    found = Answers.load(work, chunk.number)
-    if found is None:
-        raise StorageError(f"the answers of {part_name(chunk.number)} are gone; run the same command again")
+    found = finished(work, terms, chunk)
     there = found.partitions >= 0
-    places, ranks = np.nonzero(there)
-    asked = open_partition(work, terms, chunk.partition).ids.of(np.arange(chunk.start, chunk.stop))
+    places = np.nonzero(there)[0]
+    asked = np.asarray(open_partition(work, terms, chunk.partition).ids.of(np.arange(chunk.start, chunk.stop)), object)
     ids = np.empty(len(places), object)
     partitions, rows = found.partitions[there], found.rows[there].astype(np.int64)
     for number in np.unique(partitions).tolist():
         own = partitions == number
         ids[own] = open_partition(work, terms, number).ids.of(rows[own])
-    columns = [np.asarray(asked, object)[places], (ranks + 1).astype(np.int32), ids, found.scores[there]]
+    others = ids != asked[places]  # files that a later run appended to an item stand for another of its id
+    places, ids, scores = places[others], ids[others], found.scores[there][others]
+    ranks = np.arange(len(places)) - np.searchsorted(places, places) + 1
+    columns = [asked[places], ranks.astype(np.int32), ids, scores]
     table = arrow.table([arrow.array(column) for column in columns], schema=answers_schema())
     path = out / part_name(chunk.number)
-    partial = path.with_name(f".{path.name}.part")
+    partial = partial_of(path)
     parquet.write_table(table, partial)
     put_in_place(partial, path)
