@@ -191,9 +191,13 @@ def test_threads_explain_side_by_side(recommender: Recommender, tmp_path: Path) 
 def test_the_closest_of_several_pictures_is_shown(folder: Path, tmp_path: Path, run_index: Any) -> None:
     """An item with many photos is explained by the one that made it an answer."""
     table = tmp_path / "table.csv"
+    others = [folder / f"{number:02d}.png" for number in range(4, 12)]
+    for seed in range(200, 230):  # of a dozen pictures nothing could be said about what is common
+        others.append(tmp_path / f"{seed}.png")
+        Image.fromarray(background(seed)).save(others[-1])
     table.write_text(
         f"id,path\nmany,{folder / '01.png'}|{folder / 'a.png'}|{folder / '02.png'}\none,{folder / 'b.png'}\n"
-        + "".join(f"{n},{folder / f'{n:02d}.png'}\n" for n in range(4, 12))
+        + "".join(f"{path.stem},{path}\n" for path in others)
     )
     run_index(tmp_path / "c", table)
     found = explain(Recommender(Catalog.open(tmp_path / "c")), "many", "one", "style")
