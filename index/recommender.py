@@ -67,10 +67,10 @@ class Recommender:
         self._generation: Generation | None = None
         self._deltas: dict[str, Delta] = {}
         self._searchers: dict[tuple[str, str], Searcher] = {}
-        self._togethers: dict[tuple[Relation, int, bool], Together | None] = {}
         self._rerankers: dict[tuple[str, str], Reranker] = {}
         self._matching = lru_cache(FILTERS_KEPT)(catalog.matching)
         self._mask = lru_cache(FILTERS_KEPT)(self._read_mask)
+        self._together = lru_cache(TOGETHER_KEPT)(self._make_together)
         self._random = lru_cache(WEIGHINGS_KEPT)(random_scores)
         self._person = lru_cache(PEOPLE_KEPT)(self._read_person)
         self._random_of_person = lru_cache(PEOPLE_KEPT)(lambda *person: self._person(*person).random())
@@ -103,7 +103,7 @@ class Recommender:
             self._random.cache_clear()
             self._random_of_person.cache_clear()
         self._rerankers.clear()
-        self._togethers.clear()
+        self._together.cache_clear()
         self._person.cache_clear()
         self._matching.cache_clear()
         self._mask.cache_clear()
@@ -160,9 +160,10 @@ class Recommender:
         relation = relation_named(now.relations, query.relation)
         found: list[list[tuple[str, float]] | None] = [None] * len(item_ids)
         with StorageTrouble(self.catalog.folder):
-            generation = self._generation_of(now)
+            self._generation_of(now)
             with suppress(StaleIndexError):  # files were deleted before they were opened: the next question finds new
-                together = self._together(generation, relation, query)
+                plain = Together.answers_to(query)
+                together = self._together(relation, query.k, query.duplicates) if plain else None
                 if together is not None and item_ids:
                     check_terms(query)
                     found = together.of(self.catalog.keys_of(item_ids))
@@ -182,26 +183,17 @@ class Recommender:
         scores = found.pool.scores[found.chosen].tolist()
         return [(ids[key], score) for key, score in zip(keys, scores, strict=True) if key in ids]
 
-    def _together(self, generation: Generation, relation: Relation, query: Query) -> Together | None:
+    def _make_together(self, relation: Relation, k: int, duplicates: bool) -> Together | None:
         """Who answers about many items at once; ``None`` when each has to be asked about by itself."""
-        if not Together.answers_to(query):
-            return None
-        key = (relation, query.k, query.duplicates)
-        if key not in self._togethers:
-            if len(self._togethers) >= TOGETHER_KEPT:
-                self._togethers.clear()
-            self._togethers[key] = self._make_together(generation, relation, query)
-        return self._togethers[key]
-
-    def _make_together(self, generation: Generation, relation: Relation, query: Query) -> Together | None:
-        fitting = [(facets, space) for facets, space, misfit in generation.asked_by(relation) if not misfit]
+        assert self._generation is not None
+        fitting = [(facets, space) for facets, space, misfit in self._generation.asked_by(relation) if not misfit]
         if len(fitting) != 1 or relation.rerank != "none":
             return None
         ((facets, space),) = fitting
         deltas = self._deltas[facets.name], self._deltas[space.name]
         if any(len(delta.keys) or len(delta.masked) for delta in deltas):
             return None
-        return Together(self._searcher(space, relation), facets, query)
+        return Together(self._searcher(space, relation), facets, k, duplicates)
 
     def question(self, query: Query) -> Question:
         """A query as it is searched for, without searching.

@@ -99,7 +99,11 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def run(*arguments: object, expected: int = 0) -> dict[str, Any]:
     """A whole run; returns its last event."""
-    process = start(*arguments, "--json")
+    return ended(start(*arguments, "--json"), expected)
+
+
+def ended(process: subprocess.Popen[str], expected: int = 0) -> dict[str, Any]:
+    """The last event of a run that was begun with ``--json``, once it has ended."""
     out, errors = process.communicate(timeout=300)
     assert process.returncode == expected, errors
     event: dict[str, Any] = json.loads(out.splitlines()[-1])
@@ -233,10 +237,8 @@ class TestOnACluster:
                     os.kill(victim, signal.SIGKILL)
                     killed.add(victim)
             time.sleep(0.02)
-        written, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+        event = ended(process)
         assert len(killed) == 10
-        event = json.loads(written.splitlines()[-1])
         assert (event["files"], event["failed"]) == (400, 0)
         assert content(out) == content(tmp_path / "local")
 
@@ -331,9 +333,7 @@ class TestOnACluster:
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
             time.sleep(0.3)
-        written, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        event = json.loads(written.splitlines()[-1])
+        event = ended(process)
         assert (event["items"], event["partitions"], event["recall"]) == (1200, 3, 1.0)
         parts = sorted((tmp_path / "local").glob("part-*.parquet"))
         assert [path.name for path in parts] == [path.name for path in sorted((tmp_path / "ray").glob("part-*"))]

@@ -17,18 +17,18 @@ from index.engine.search import SPARE, Restriction, Searcher
 class Together:
     """Asks a generation's rows about themselves, as ``Recommender.scores`` asks of items one by one."""
 
-    def __init__(self, searcher: Searcher, facets: Space, query: Query) -> None:
+    def __init__(self, searcher: Searcher, facets: Space, k: int, duplicates: bool) -> None:
         """Of items that did not change since the rows were built.
 
         Args:
             searcher: Of the relation.
             facets: The rows of its modality.
-            query: ``Together.answers_to`` it.
+            k, duplicates: Of a query that ``Together.answers_to``.
         """
         self._searcher = searcher
         self._space = searcher.space
         self._facets = facets
-        self._query = query
+        self._k, self._duplicates = k, duplicates
         self._categories: dict[int, NDArray[np.bool_] | None] = {}
 
     @staticmethod
@@ -44,14 +44,14 @@ class Together:
         return [self._one(row, key) if row >= 0 else None for row, key in zip(rows, keys, strict=True)]
 
     def _one(self, row: int, key: int) -> list[tuple[str, float]] | None:
-        space, k = self._space, self._query.k
+        space, k = self._space, self._k
         own = np.asarray([row], np.int64)
         vector = space.rows_at(own)[0]
         if not np.count_nonzero(vector):
             return None
         found = self._searcher.search(vector, k + SPARE, Restriction(self._allowed(row), None, own))
         best = found.rows[:k]
-        if not self._query.duplicates and self._repeats(np.append(np.int64(key), space.keys[best])):
+        if not self._duplicates and self._repeats(np.append(np.int64(key), space.keys[best])):
             return None
         scores = space.scores(vector, found.scores[:k]).tolist()
         return list(zip(space.ids.of(best), scores, strict=True))

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,6 +167,14 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.parquet"
 
 
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """Where the body shall write a file, which takes its place once the body has ended well."""
+    partial = partial_of(path)
+    yield partial
+    put_in_place(partial, path)
+
+
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's content, as 64 hex digits; empty when there is no such file."""
     try:
@@ -173,6 +182,11 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return ""
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file or folder is made before it takes its place: see ``PARTIAL``."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
 
 
 def put_in_place(partial: Path, path: Path) -> str:
@@ -214,7 +228,7 @@ def write_shard(path: Path, encoder: str, card: EncoderCard, rows: Sequence[Row]
         "tags": arrow.array([row.tags for row in rows], text),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
+    partial = partial_of(path)
     few = ["encoder", "fingerprint", "status", "stage", "attributes", "tags"]
     parquet.write_table(arrow.table(columns), partial, use_dictionary=few, compression="zstd")
     return ShardFile(len(rows), sum(not row.vector for row in rows), put_in_place(partial, path))

@@ -63,10 +63,15 @@ def rule_categories(space: Space, relation: Relation, row: int) -> NDArray[np.bo
     if relation.rule == "any":
         return None
     code = int(space.categories_of(np.asarray([row]))[0])
-    if space.record.categories[code] is None:
+    return categories_for(space, relation, space.record.categories[code])
+
+
+def categories_for(space: Space, relation: Relation, category: str | None) -> NDArray[np.bool_] | None:
+    """The categories of this space that may answer an item of some category; ``None`` for all."""
+    if relation.rule == "any" or category is None:
         return None
-    own = np.arange(len(space.record.categories)) == code
-    return np.asarray(own if relation.rule == "same category" else ~own)
+    own = np.array([name == category for name in space.record.categories], bool)
+    return own if relation.rule == "same category" else ~own
 
 
 @dataclass(frozen=True, slots=True)

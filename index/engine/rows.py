@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,16 @@ class SpaceRecord:
                 "relations": {name: SearchPlan(**{**plan, "random": tuple(plan["random"])}) for name, plan in plans},
             }
         )
+
+
+def category_ranges(ordered: Iterable[str | None]) -> tuple[tuple[str | None, ...], tuple[int, ...]]:
+    """Categories of rows in their order, each once, and where each begins, then the number of rows."""
+    categories: list[str | None] = []
+    offsets = [0]
+    for category, rows in groupby(ordered):
+        categories.append(category)
+        offsets.append(offsets[-1] + sum(1 for _ in rows))
+    return (tuple(categories), tuple(offsets)) if categories else ((None,), (0, 0))
 
 
 class Space:

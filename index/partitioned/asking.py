@@ -9,11 +9,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from index.embedding.shards import put_in_place
+from index.embedding.shards import placed
+from index.engine.calibrate import categories_for
 from index.engine.rows import Space
 from index.engine.search import SPARE, Restriction, Searcher
 from index.errors import StorageError
-from index.partitioned.terms import ANSWERS, Terms, open_partition, partial_of, read_record
+from index.partitioned.terms import ANSWERS, Terms, open_partition
 
 CHUNK = 20_000
 """Rows that ask at once: what is lost with a worker, and for how many rows a partition stays mapped."""
@@ -59,10 +60,10 @@ class Answers:
     asked: int
 
     @classmethod
-    def none(cls, count: int, k: int) -> Answers:
-        """Nobody was asked yet."""
-        nobody = np.full((count, k), -1, np.int32)
-        return cls(nobody, nobody, np.full((count, k), -np.inf, np.float32), 0)
+    def none(cls, count: int, k: int, asked: int = 0) -> Answers:
+        """Nobody answered."""
+        partitions, rows = np.full((2, count, k), -1, np.int32)
+        return cls(partitions, rows, np.full((count, k), -np.inf, np.float32), asked)
 
     def joined(self, other: Answers) -> Answers:
         """The best of both; of equals those found first. ``other`` is of the partition asked next."""
@@ -74,11 +75,8 @@ class Answers:
 
     def save(self, work: Path, chunk: int) -> None:
         """Put them in place of what was found before."""
-        path = _path(work, chunk)
-        partial = partial_of(path)
-        with partial.open("wb") as file:
+        with placed(_path(work, chunk)) as partial, partial.open("wb") as file:
             np.savez(file, partitions=self.partitions, rows=self.rows, scores=self.scores, asked=self.asked)
-        put_in_place(partial, path)
 
     @classmethod
     def load(cls, work: Path, chunk: int) -> Answers | None:
@@ -128,7 +126,7 @@ class Asker:
 
     def __init__(self, work: Path, terms: Terms) -> None:
         self.work, self.terms = work, terms
-        self._open: tuple[int, Space, Searcher] | None = None
+        self._open: tuple[int, Space, Searcher | None] | None = None
 
     def ask(self, chunk: Chunk, turn: int) -> None:
         """Have a chunk ask the partition whose turn it is, of those it asks, unless it did.
@@ -142,38 +140,29 @@ class Asker:
         known.save(self.work, chunk.number)
 
     def _answers(self, chunk: Chunk, number: int, asked: int) -> Answers:
-        found = Answers.none(chunk.stop - chunk.start, self.terms.k)
-        own = open_partition(self.work, self.terms, chunk.partition)
+        k, relation = self.terms.k, self.terms.relation
+        found = Answers.none(chunk.stop - chunk.start, k, asked)
         space, searcher = self._opened(number)
-        if space is None or searcher is None:
-            return Answers(found.partitions, found.rows, found.scores, asked)
-        partitions, rows, scores = found.partitions.copy(), found.rows.copy(), found.scores
+        if searcher is None:
+            return found
+        own = open_partition(self.work, self.terms, chunk.partition)
         numbers = np.arange(chunk.start, chunk.stop)
         vectors, codes = own.rows_at(numbers), own.categories_of(numbers).tolist()
-        masks = {code: allowed_in(space, self.terms, own.record.categories[code]) for code in set(codes)}
+        masks = {code: categories_for(space, relation, own.record.categories[code]) for code in set(codes)}
         for at, (row, code) in enumerate(zip(numbers.tolist(), codes, strict=True)):
             allowed = masks[code]
             if not np.count_nonzero(vectors[at]) or (allowed is not None and not allowed.any()):
                 continue
             itself = np.asarray([row] if number == chunk.partition else [], np.int64)
-            best = searcher.search(vectors[at], self.terms.k + SPARE, Restriction(allowed, None, itself))
-            count = min(self.terms.k, len(best.rows))
-            partitions[at, :count], rows[at, :count] = number, best.rows[:count]
-            scores[at, :count] = space.scores(vectors[at], best.scores[:count])
-        return Answers(partitions, rows, scores, asked)
+            best = searcher.search(vectors[at], k + SPARE, Restriction(allowed, None, itself))
+            count = min(k, len(best.rows))
+            found.partitions[at, :count], found.rows[at, :count] = number, best.rows[:count]
+            found.scores[at, :count] = space.scores(vectors[at], best.scores[:count])
+        return found
 
-    def _opened(self, number: int) -> tuple[Space | None, Searcher | None]:
-        if not read_record(self.work, number).count:
-            return None, None
+    def _opened(self, number: int) -> tuple[Space, Searcher | None]:
+        """A partition, and who searches it; nobody where it is empty."""
         if self._open is None or self._open[0] != number:
             space = open_partition(self.work, self.terms, number)
-            self._open = number, space, Searcher(space, self.terms.relation)
+            self._open = number, space, Searcher(space, self.terms.relation) if space.record.count else None
         return self._open[1], self._open[2]
-
-
-def allowed_in(space: Space, terms: Terms, category: str | None) -> NDArray[np.bool_] | None:
-    """The categories of a partition that may answer an item of some category; ``None`` for all."""
-    if terms.relation.rule == "any" or category is None:
-        return None
-    own = np.array([name == category for name in space.record.categories], bool)
-    return own if terms.relation.rule == "same category" else ~own

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from index.embedding.ready_made import ReadyItem, ReadyMade
+from index.embedding.shards import partial_of
 from index.engine.build import build_relation
 from index.engine.head import Head
 from index.engine.ids import write_ids
 from index.engine.mapping import mapped
 from index.engine.projection import Projection
-from index.engine.rows import PROJECTION, VECTORS, SpaceRecord
+from index.engine.rows import PROJECTION, VECTORS, SpaceRecord, category_ranges
+from index.items import Item
 from index.partitioned.terms import (
     Partition,
     Terms,
     is_built,
-    partial_of,
     partition_folder,
     space_folder,
     space_of,
@@ -68,12 +69,9 @@ def build_partition(work: Path, terms: Terms, number: int) -> None:
     (folder / UNSORTED).unlink()
     (folder / "keys.i64").write_bytes(np.arange(1, len(ids) + 1, dtype="<i8").tobytes())
     write_ids(folder, (ids[at] for at in order))
-    named = [categories[at] for at in order]
-    starts = [at for at, name in enumerate(named) if at == 0 or name != named[at - 1]]
-    record = SpaceRecord(
-        len(ids), dim, tuple(cards), tuple(named[at] for at in starts) or (None,), (*(starts or [0]), len(ids)), {},
-        terms.relation.name if terms.relation.head else "",
-    )  # fmt: skip
+    named, offsets = category_ranges(categories[at] for at in order)
+    learned = terms.relation.name if terms.relation.head else ""
+    record = SpaceRecord(len(ids), dim, tuple(cards), named, offsets, {}, learned)
     if ids:
         space = space_of(folder, terms, number, record)
         build_relation(space, terms.relation, terms.recall)
@@ -140,8 +138,7 @@ def _blocks(
                 ids, categories = [], []
                 raw = np.zeros_like(raw)
             ids.append(item.entry.item_id)
-            category = json.loads(item.entry.attributes or "{}").get("category")
-            categories.append(None if category is None else str(category))
+            categories.append(Item(ids[-1], json.loads(item.entry.attributes or "{}"), ()).category)
         for name, vector in vectors:
             raw[len(ids) - 1, places[name]] += np.frombuffer(vector, "<f4")
     if ids:

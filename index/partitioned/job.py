@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from index.catalog import Catalog
 from index.embedding.ready_made import ReadyMade
-from index.embedding.shards import Manifest, put_in_place
+from index.embedding.shards import Manifest, placed
 from index.engine.build import DEFAULT_RECALL
+from index.engine.rows import Space
 from index.errors import InputError, StorageError
 from index.lock import writer_lock
 from index.partitioned.asking import asked_so_far, chunks_of, partitions_asked
@@ -29,7 +30,6 @@ from index.partitioned.terms import (
     Terms,
     is_built,
     keep_projection,
-    partial_of,
     read_record,
 )
 from index.partitioned.truth import draw_sample, measured_recall, was_told
@@ -122,9 +122,9 @@ def answer_everybody(
         if (out / REPORT).is_file():
             shutil.rmtree(work, ignore_errors=True)  # a run that was killed at its very end left it
             raise InputError(f"{out} holds finished answers; name another folder, or remove it")
-        if work.exists() and (work / TERMS).exists() and not terms.agree_with(work):
-            raise InputError(f"{out} belongs to another job, or to other shards; name another folder, or remove it")
         if not terms.agree_with(work):
+            if (work / TERMS).exists():
+                raise InputError(f"{out} belongs to another job, or to other shards; name another folder, or remove it")
             if any(out.glob("part-*")):
                 raise InputError(f"{out} holds answers of another job; name another folder, or remove it")
             shutil.rmtree(work, ignore_errors=True)
@@ -135,9 +135,8 @@ def answer_everybody(
             terms.save(work)
         with _workers(options, work, out.absolute()) as have_done:
             report = _run(work, out, terms, have_done, on_progress, started)
-        partial = partial_of(out / REPORT)
-        partial.write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-        put_in_place(partial, out / REPORT)
+        with placed(out / REPORT) as partial:
+            partial.write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
         shutil.rmtree(work)
     return report
 
@@ -177,25 +176,24 @@ def _run(
         for finished in have_done(tasks) if tasks else ():
             told += finished
             on_progress("asking", told, every)
-    draw_sample(work, counts)
+    sample = draw_sample(work, counts)
     do("measuring", [Task("truth", n) for n in numbers if not was_told(work, n)], len(numbers))
     lacking = [chunk for chunk in chunks if not (out / part_name(chunk.number)).exists()]
     do("writing", [Task("write", chunk.number) for chunk in lacking], len(chunks))
     recalls = [record.relations[terms.relation.name].recall if record.count else 1.0 for record in records]
-    sample = min(sum(counts), len(np.load(work / "truth" / "000000.npy")))
     return PartitionedReport(
         sum(counts),
         len(counts),
         float(np.average(recalls, weights=counts)),
         measured_recall(work, terms, chunks, len(counts)),
-        sample,
+        len(sample),
         round(time.monotonic() - started, 3),
     )
 
 
 def _terms(
     recommender: Recommender, embeddings: Path, name: str, options: PartitionedOptions
-) -> tuple[Terms, dict[str, Any]]:
+) -> tuple[Terms, dict[str, Space]]:
     """What is asked of which shards, and of each modality the catalog's space."""
     catalog = recommender.catalog
     if not isinstance(catalog, Catalog):
@@ -207,7 +205,7 @@ def _terms(
     if ready.manifest is None:
         raise InputError(f"{embeddings} holds .npy files; expected the --out of simkin embed")
     cards: dict[str, dict[str, EncoderCard]] = {}
-    spaces: dict[str, Any] = {}
+    spaces: dict[str, Space] = {}
     partitions: list[Partition] = []
     problems = [f"no item of {catalog.folder} has a facet that {name!r} compares"]
     for _, space, misfit in recommender.generation.asked_by(relation):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from index.embedding.shards import PARTIAL, put_in_place
+from index.embedding.shards import placed
 from index.engine.generations import FORMAT_VERSION
 from index.engine.rows import PROJECTION, LearnedSpace, Space, SpaceRecord
 from index.errors import InputError
@@ -62,9 +60,8 @@ class Terms:
 
     def save(self, work: Path) -> None:
         """Write them into the folder of the work."""
-        partial = partial_of(work / TERMS)
-        partial.write_text(json.dumps(self._content(), indent=1, sort_keys=True), encoding="utf-8")
-        put_in_place(partial, work / TERMS)
+        with placed(work / TERMS) as partial:
+            partial.write_text(json.dumps(self._content(), indent=1, sort_keys=True), encoding="utf-8")
 
     def _content(self) -> dict[str, Any]:
         relation = {**asdict(self.relation), "weights": dict(self.relation.weights)}
@@ -107,12 +104,6 @@ def space_folder(work: Path, modality: str) -> Path:
 def partition_folder(work: Path, number: int) -> Path:
     """Where a partition's rows and their index are."""
     return work / PARTITIONS / f"{number:06d}"
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file or folder is made before it takes its place: by its maker's name, for two workers may have the same
-    task in hand, when one is taken for dead."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
 
 
 def space_of(folder: Path, terms: Terms, number: int, record: SpaceRecord) -> Space:

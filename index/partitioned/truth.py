@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from index.embedding.shards import put_in_place
-from index.engine.calibrate import ROUNDING
+from index.embedding.shards import placed
+from index.engine.calibrate import ROUNDING, categories_for
 from index.engine.rows import Space
-from index.partitioned.asking import Chunk, allowed_in, finished
-from index.partitioned.terms import TRUTH, Terms, open_partition, partial_of
+from index.partitioned.asking import Answers, Chunk, finished
+from index.partitioned.terms import TRUTH, Terms, open_partition
 from index.types import Vectors
 
 SAMPLE = 384
@@ -34,9 +34,8 @@ def draw_sample(work: Path, counts: list[int], seed: int = 0) -> list[Place]:
     partitions = np.searchsorted(starts, drawn, side="right") - 1
     sample = [(int(number), int(row - starts[number])) for number, row in zip(partitions, drawn, strict=True)]
     (work / TRUTH).mkdir(exist_ok=True)
-    partial = partial_of(work / TRUTH / "sample.json")
-    partial.write_text(json.dumps(sample))
-    put_in_place(partial, work / TRUTH / "sample.json")
+    with placed(work / TRUTH / "sample.json") as partial:
+        partial.write_text(json.dumps(sample))
     return sample
 
 
@@ -62,10 +61,8 @@ def tell_truth(work: Path, terms: Terms, number: int) -> None:
     found = np.full((len(sample), terms.k), -np.inf, np.float32)
     if space.record.count:
         found = _compared(work, terms, number, space, sample)
-    partial = partial_of(_path(work, number))
-    with partial.open("wb") as file:
+    with placed(_path(work, number)) as partial, partial.open("wb") as file:
         np.save(file, found)
-    put_in_place(partial, _path(work, number))
 
 
 def _compared(work: Path, terms: Terms, number: int, space: Space, sample: list[Place]) -> NDArray[np.float32]:
@@ -78,7 +75,7 @@ def _compared(work: Path, terms: Terms, number: int, space: Space, sample: list[
         rows = np.asarray([sample[at][1] for at in each], np.int64)
         vectors[each] = own.rows_at(rows)
         for at, code in zip(each, own.categories_of(rows).tolist(), strict=True):
-            allowed = allowed_in(space, terms, own.record.categories[code])
+            allowed = categories_for(space, terms.relation, own.record.categories[code])
             may[at] = True if allowed is None else allowed
     may[~vectors.any(axis=1)] = False
     itself = np.asarray([row if partition == number else -1 for partition, row in sample])
@@ -109,16 +106,18 @@ def _best(
 
 def measured_recall(work: Path, terms: Terms, chunks: list[Chunk], partitions: int) -> float:
     """What share of the sample's true answers was found, at ``k``; 1 where there are none."""
-    sample = read_sample(work)
     scores = np.concatenate([np.load(_path(work, number)) for number in range(partitions)], axis=1)
     true = -np.sort(-scores, axis=1)[:, : terms.k]
     wanted = found = 0
-    for (partition, row), own in zip(sample, true, strict=True):
+    held: tuple[Chunk, Answers] | None = None
+    for (partition, row), own in zip(read_sample(work), true, strict=True):
         count = int(np.isfinite(own).sum())
         if not count:
             continue
         chunk = next(c for c in chunks if c.partition == partition and c.start <= row < c.stop)
-        told = finished(work, terms, chunk).scores[row - chunk.start]
+        if held is None or held[0] != chunk:  # the sample is in the order of chunks
+            held = chunk, finished(work, terms, chunk)
+        told = held[1].scores[row - chunk.start]
         least = own[count - 1] - ROUNDING * max(1.0, abs(float(own[count - 1])))
         wanted += count
         found += min(count, int(np.count_nonzero(told >= least)))

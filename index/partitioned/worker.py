@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from index.errors import InputError, SimkinError
-from index.partitioned.asking import Asker, chunks_of
+from index.partitioned.asking import Asker, Chunk, chunks_of
 from index.partitioned.building import build_partition
 from index.partitioned.terms import Terms, read_record
 from index.partitioned.truth import tell_truth
@@ -45,7 +45,7 @@ class Worker:
         self._work, self._out = work, out
         self._terms: Terms | None = None
         self._asker: Asker | None = None
-        self._counts: list[int] = []
+        self._chunks: list[Chunk] = []
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Do one task.
@@ -77,12 +77,12 @@ class Worker:
         if task.stage == "build":
             build_partition(self._work, self._terms, task.number)
             return
-        if not self._counts:  # every partition is built by now
-            self._counts = [read_record(self._work, n).count for n in range(len(self._terms.partitions))]
         if task.stage == "truth":
             tell_truth(self._work, self._terms, task.number)
             return
-        chunk = chunks_of(self._counts)[task.number]
+        if not self._chunks:  # every partition is built by now
+            self._chunks = chunks_of([read_record(self._work, n).count for n in range(len(self._terms.partitions))])
+        chunk = self._chunks[task.number]
         if task.stage == "write":
             write_chunk(self._work, self._terms, chunk, self._out)
             return

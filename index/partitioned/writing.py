@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from index.answering.batch import answers_schema
-from index.embedding.shards import put_in_place
+from index.embedding.shards import placed
 from index.partitioned.asking import Chunk, finished
-from index.partitioned.terms import Terms, open_partition, partial_of
+from index.partitioned.terms import Terms, open_partition
 
 
 def part_name(number: int) -> str:
@@ -41,7 +41,5 @@ def write_chunk(work: Path, terms: Terms, chunk: Chunk, out: Path) -> None:
     ranks = np.arange(len(places)) - np.searchsorted(places, places) + 1
     columns = [asked[places], ranks.astype(np.int32), ids, scores]
     table = arrow.table([arrow.array(column) for column in columns], schema=answers_schema())
-    path = out / part_name(chunk.number)
-    partial = partial_of(path)
-    parquet.write_table(table, partial)
-    put_in_place(partial, path)
+    with placed(out / part_name(chunk.number)) as partial:
+        parquet.write_table(table, partial)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from index.answering.choosing import Pool
 from index.answering.question import Question
 from index.answers import Answer, Query
-from index.engine.generations import Generation
 from index.engine.rows import SearchPlan, Space
 from index.errors import InputError
 from index.postgres.catalog import PostgresCatalog
@@ -52,7 +51,7 @@ class PostgresRecommender(Recommender):
         scores = space.scores(question.vector, found.products)
         return Pool(found.keys, scores, lambda: found.vectors, found.method), len(found.keys) < count
 
-    def _together(self, generation: Generation, relation: Relation, query: Query) -> None:
+    def _make_together(self, relation: Relation, k: int, duplicates: bool) -> None:
         """Nobody: each question goes there by itself."""
 
     def _searcher_of(self, space: Space, relation: Relation) -> TableSearcher:

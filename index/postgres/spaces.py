@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from index.engine.generations import Generation, Manifest
 from index.engine.head import Head
 from index.engine.projection import Projection
-from index.engine.rows import LearnedSpace, Space, SpaceRecord
+from index.engine.rows import LearnedSpace, Space, SpaceRecord, category_ranges
 from index.errors import StaleIndexError
 from index.model_cache import cache_folder
 from index.postgres.copying import numbers_of
@@ -131,18 +131,8 @@ class PostgresSpace(Space):
             "ORDER BY i.category NULLS FIRST, i.id"
         ).format(sql.Identifier(self.table))
         rows = self.catalog.session.rows(statement)
-        categories: list[str | None] = []
-        offsets: list[int] = []
-        for at, (_, _, category) in enumerate(rows):
-            if not categories or categories[-1] != category:
-                categories.append(category)
-                offsets.append(at)
-        self.record = replace(
-            self.record,
-            count=len(rows),
-            categories=tuple(categories) or (None,),
-            offsets=(*(offsets or [0]), len(rows)),
-        )
+        categories, offsets = category_ranges(row[2] for row in rows)
+        self.record = replace(self.record, count=len(rows), categories=categories, offsets=offsets)
         self.offsets = np.asarray(self.record.offsets, np.int64)
         return np.array([row[0] for row in rows], np.int64), numbers_of([row[1] for row in rows], self.record.dim)
 
