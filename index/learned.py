@@ -149,6 +149,24 @@ def links_of(
     return pairs, np.asarray(list(found.values()), np.float32)
 
 
+def behaviour_of(catalog: Catalog, name: str, head: Head) -> tuple[list[str], Vectors]:
+    """Items that stand in a learned relation by their own behaviour, and where.
+
+    Args:
+        name: Of the relation; behaviour kept with another head than this one is not looked at.
+
+    Returns:
+        Ids, ascending, and places on the head's sphere, float32, shape ``(m, K)``.
+    """
+    found = catalog.connection.execute(
+        "SELECT i.id, b.vector FROM behaviour b JOIN items i USING (item) JOIN learned l ON l.name=b.relation "
+        "WHERE b.relation=? AND l.digest=? ORDER BY i.id",
+        (name, head.digest),
+    ).fetchall()
+    places = np.frombuffer(b"".join(vector for _, vector in found), "<f4").reshape(-1, head.rank)
+    return [item_id for item_id, _ in found], places
+
+
 def rows_of_items(catalog: Catalog, name: str, head: Head, keys: Sequence[int], raw: Vectors) -> Vectors:
     """Rows of items in a learned relation: by their own behaviour where it is known, else by their content.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from index.errors import StorageError
 from index.lock import writer_lock
@@ -40,6 +41,7 @@ _ORPHANS = (
     ("failures", "media NOT IN (SELECT media FROM media)"),
     ("checksums", "media NOT IN (SELECT media FROM media)"),
     ("edits", "item NOT IN (SELECT item FROM items)"),
+    ("parts", "source NOT IN (SELECT source FROM sources)"),
     ("edges", "source NOT IN (SELECT item FROM items) OR target NOT IN (SELECT item FROM items)"),
     ("edges", "relation NOT IN (SELECT relation FROM edge_relations)"),
     ("edge_users", "relation NOT IN (SELECT relation FROM edge_relations)"),
@@ -206,13 +208,14 @@ def _value(value: object, kind: str) -> object:
 
 
 def _rows(damaged: sqlite3.Connection, table: str, names: str, lost: _Count) -> Iterator[tuple[object, ...]]:
-    """Rows by key, over every hole."""
+    """Rows by key, over every hole; keys only ever rise, so that it ends whatever the pages say."""
     last = -1
     while True:
         try:
             for row in damaged.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid>? ORDER BY rowid", (last,)):
-                last = row[0]
-                yield row[1:]
+                if row[0] > last:
+                    last = row[0]
+                    yield row[1:]
             return
         except sqlite3.DatabaseError as error:
             if "no such" in str(error):
@@ -221,11 +224,12 @@ def _rows(damaged: sqlite3.Connection, table: str, names: str, lost: _Count) -> 
         found = _behind(damaged, table, names, last)
         if found is None:
             return
-        last = found - 1
+        last = found[0]
+        yield found[1:]
 
 
-def _behind(damaged: sqlite3.Connection, table: str, names: str, last: int) -> int | None:
-    """Key of a row behind a hole, close to it."""
+def _behind(damaged: sqlite3.Connection, table: str, names: str, last: int) -> tuple[Any, ...] | None:
+    """Key and values of a row behind a hole, close to it; it may be one that is only found when asked for alone."""
     for step in (*range(1, PROBES), *(PROBES << shift for shift in range(40))):
         one = step < PROBES
         try:
@@ -235,8 +239,8 @@ def _behind(damaged: sqlite3.Connection, table: str, names: str, last: int) -> i
             ).fetchone()
         except sqlite3.DatabaseError:
             continue
-        if row:
-            return int(row[0])
+        if row and row[0] > last:
+            return tuple(row)
         if not one:
             return None  # read to the end, and nothing is there
     return None

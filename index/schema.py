@@ -158,6 +158,11 @@ CREATE TABLE IF NOT EXISTS edits (
     attributes TEXT NOT NULL               -- JSON; null takes an attribute away
 );
 
+-- Sources of ready-made vectors of which some items were taken, not all.
+CREATE TABLE IF NOT EXISTS parts (
+    source INTEGER PRIMARY KEY REFERENCES sources ON DELETE CASCADE
+);
+
 -- CRC-32 of vectors as they were written, to find bytes that the disk has changed since.
 CREATE TABLE IF NOT EXISTS checksums (
     media   INTEGER NOT NULL REFERENCES media ON DELETE CASCADE,

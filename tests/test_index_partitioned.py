@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from index.embedding.shards import EncoderShards, Manifest, Row, shard_name, write_shard
 from index.engine.head import Head
+from index.engine.sphere import Sphere
 from index.errors import InputError, LockedError, UnknownNameError
-from index.learned import hold_relation
+from index.learned import Behaviour, hold_relation
 from index.lock import writer_lock
 from index.partitioned import job
 from index.partitioned.job import PartitionedOptions, answer_everybody
@@ -341,3 +342,37 @@ def test_by_command_line(made: Any, shards: Any, tmp_path: Path) -> None:
         assert "only --relation and -k" in CliRunner().invoke(main, [*words, "--out", "o", *more]).output
     without = CliRunner().invoke(main, ["query", "ware", "--embeddings", "x", "--catalog", str(made.folder)])
     assert "--embeddings goes with --all" in without.output
+
+
+def test_items_stand_where_their_behaviour_puts_them(
+    make_catalog: Callable[[], Any], shards: Any, tmp_path: Path
+) -> None:
+    """Those that the catalog knows behaviour of, as in the catalog; the others where content predicts."""
+    made = make_catalog()
+    made.fill(200)
+    known = list(range(0, COUNT, 9))
+    made.add([shards.ids[at] for at in known], shards.raw[known], [None] * len(known))
+    made.build()
+    projection = made.open().generation.spaces["image"].projection
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(0, 0.5, (projection.dim, 6)).astype(np.float32)
+    facets = projection.project(shards.raw)
+    sphere = Sphere(facets.mean(axis=0), 1.5)
+    places = sphere.on(rng.normal(size=(len(known), 6)).astype(np.float32))
+    nothing = np.zeros(len(projection.parts), np.float32)
+    head = Head(projection, matrix, matrix, np.zeros(6, np.float32), 2.0, nothing, sphere)
+    relation = Relation("used", {}, "any", ("image",), "Made for a test.", head.digest)
+    behaviour = Behaviour(np.array(made.catalog.keys_of([shards.ids[at] for at in known])), places)
+    with made.catalog.connection:
+        hold_relation(made.catalog, relation, [NAME], head, "{}", behaviour)
+    made.build()
+    answer_everybody(made.open(), shards.folder, "used", tmp_path / "out", PartitionedOptions(k=5, partition_size=300))
+    points = (facets.astype(float) - sphere.mean) @ matrix
+    stands = 1.5 * points / np.linalg.norm(points, axis=1, keepdims=True)
+    stands[known] = places
+    probable = 1 / (1 + np.exp(((stands[:, None] - stands[None]) ** 2).sum(axis=2) - 2.0))
+    np.fill_diagonal(probable, -1)
+    found = answers(tmp_path / "out")
+    for at, name in enumerate(shards.ids):
+        best = np.sort(probable[at])[::-1][:5]
+        np.testing.assert_allclose([score for _, score in found[name]], best, rtol=1e-3)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from index.changes import change_item
 from index.errors import SimkinError, StorageError
 from index.learning.edge_store import set_edge
 from index.recommender import Recommender
-from index.salvage import DAMAGED, salvage
+from index.salvage import DAMAGED, _Count, _rows, salvage
 from index.verify import Problem, check
 
 PICTURES = 40
@@ -160,3 +162,38 @@ def test_one_changed_bit_of_a_vector_is_found(indexed: Path, run_index: Any) -> 
     assert left == []
     run_index(indexed)
     assert content(indexed) == before
+
+
+class Torn:
+    """A database in which row 3 is found only when it is asked for alone, row 5 not at all, and 9 says it is 2."""
+
+    def execute(self, sql: str, bound: tuple[int]) -> Any:
+        (key,) = bound
+        if "rowid=" in sql:
+            return Answer([row for row in (3, 6) if row == key])
+        if key < 6:
+            return Answer([row for row in (1, 2) if row > key], broken=True)
+        return Answer([7, 8, 2, 10])
+
+
+class Answer:
+    """Rows, and then perhaps an error."""
+
+    def __init__(self, keys: list[int], broken: bool = False) -> None:
+        self.keys, self.broken = keys, broken
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        yield from ((key, f"row {key}") for key in self.keys)
+        if self.broken:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    def fetchone(self) -> tuple[int, str] | None:
+        return next(iter(self), None)
+
+
+def test_salvage_ends_whatever_the_pages_say() -> None:
+    """A row that only a question about it alone finds, and keys that run backwards, keep nobody busy for ever."""
+    lost = _Count()
+    rows = list(islice(_rows(cast("sqlite3.Connection", Torn()), "vectors", "vector", lost), 20))
+    assert rows == [(f"row {key}",) for key in (1, 2, 3, 6, 7, 8, 10)]
+    assert lost.rows == 2

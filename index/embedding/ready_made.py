@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from index.embedding.npy import NpyPart, find_parts, read_card, read_npy
-from index.embedding.shards import MANIFEST, EncoderShards, Manifest, Row, read_shard, sha256_of
+from index.embedding.shards import MANIFEST, EncoderShards, Manifest, Row, read_ids, read_shard, sha256_of
 from index.errors import InputError
 from index.ingesting.scan import Entry
 from index.types import EncoderCard, Modality
+
+_MODALITIES: tuple[Modality, ...] = ("image", "audio")
 
 
 class ReadyItem(NamedTuple):
@@ -73,8 +75,29 @@ class ReadyMade:
                 raise InputError(f"{folder} lacks shards of some encoders; let simkin embed run to its end")
         return cls(folder, encoders, manifest, ())
 
-    def items(self) -> Iterator[ReadyItem]:
+    def count(self) -> int:
+        """Number of files, failed ones included."""
+        if self.manifest is None:
+            return sum(len(part.vectors) for part in self.parts)
+        return sum(sum(self.shards(modality).values()) for modality in _MODALITIES)
+
+    def ids(self) -> Iterator[str]:
+        """The item of each file, in the order of ``items``, without reading the vectors of shards.
+
+        Raises:
+            InputError: A shard is missing.
+        """
+        if self.manifest is None:
+            yield from (item.entry.item_id for item in self.items())
+        for modality in _MODALITIES:
+            for shard in self.shards(modality):
+                yield from self._ids(modality, shard)
+
+    def items(self, only: Container[str] | None = None) -> Iterator[ReadyItem]:
         """Read everything, in the order of the files.
+
+        Args:
+            only: Ids of the items to read; ``None`` for all.
 
         Raises:
             InputError: A shard is missing or not what was written.
@@ -82,28 +105,42 @@ class ReadyMade:
         if self.manifest is None:
             ((name, card),) = self.encoders.items()
             for row in read_npy(list(self.parts), card):
-                yield _item({name: row}, card.modality)
+                if only is None or row.item_id in only:
+                    yield _item({name: row}, card.modality)
             return
-        modalities: tuple[Modality, ...] = ("image", "audio")
-        for modality in modalities:
-            yield from self.items_of(modality, self.shards(modality))
+        for modality in _MODALITIES:
+            yield from self.items_of(modality, self.shards(modality), only)
 
     def shards(self, modality: Modality) -> dict[str, int]:
         """Shard → number of files, of one modality, in the order of the plan; none where there is no manifest."""
         held = self._held(modality)
         return {name: shard.rows for name, shard in next(iter(held.values())).shards.items()} if held else {}
 
-    def items_of(self, modality: Modality, shards: Iterable[str]) -> Iterator[ReadyItem]:
-        """Read some shards, in the order given.
+    def items_of(
+        self, modality: Modality, shards: Iterable[str], only: Container[str] | None = None
+    ) -> Iterator[ReadyItem]:
+        """Read some shards, in the order given; those without an item to read are passed over unseen.
+
+        Args:
+            only: As in ``items``.
 
         Raises:
             InputError: A shard is missing or not what was written.
         """
         held = self._held(modality)
         for shard in shards:
-            files = [_rows(self.folder, each, shard) for each in held.values()]
+            if only is not None and not any(name in only for name in self._ids(modality, shard)):
+                continue
+            files = [_rows(self.folder, each, shard, only) for each in held.values()]
             for rows in zip(*files, strict=True):
                 yield _item(dict(zip(held, rows, strict=True)), modality)
+
+    def _ids(self, modality: Modality, shard: str) -> Iterator[str]:
+        path = self.folder / next(iter(self._held(modality).values())).folder / shard
+        try:
+            yield from read_ids(path)
+        except (OSError, ValueError, KeyError):  # as Arrow tells of damaged files, too
+            raise _not_what_was_written(path) from None
 
     def _held(self, modality: Modality) -> dict[str, EncoderShards]:
         if self.manifest is None:
@@ -111,11 +148,15 @@ class ReadyMade:
         return {name: self.manifest.encoders[name] for name, card in self.encoders.items() if card.modality == modality}
 
 
-def _rows(folder: Path, held: EncoderShards, shard: str) -> Iterator[Row]:
+def _rows(folder: Path, held: EncoderShards, shard: str, only: Container[str] | None) -> Iterator[Row]:
     path = folder / held.folder / shard
     if sha256_of(path) != held.shards[shard].sha256:
-        raise InputError(f"{path} is missing or not what was written; run simkin embed again, it writes it anew")
-    return read_shard(path)
+        raise _not_what_was_written(path)
+    return read_shard(path, only)
+
+
+def _not_what_was_written(path: Path) -> InputError:
+    return InputError(f"{path} is missing or not what was written; run simkin embed again, it writes it anew")
 
 
 def _item(rows: Mapping[str, Row], modality: Modality) -> ReadyItem:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,8 +234,25 @@ def write_shard(path: Path, encoder: str, card: EncoderCard, rows: Sequence[Row]
     return ShardFile(len(rows), sum(not row.vector for row in rows), put_in_place(partial, path))
 
 
-def read_shard(path: Path) -> Iterator[Row]:
+def read_ids(path: Path) -> Iterator[str]:
+    """The item of each row of a shard, in order.
+
+    Raises:
+        OSError, pyarrow.ArrowException: It cannot be read.
+        KeyError: It lacks the column.
+    """
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["id"]):
+            yield from batch.column("id").to_pylist()
+
+
+def read_shard(path: Path, only: Container[str] | None = None) -> Iterator[Row]:
     """Read the rows of a shard, in order, some thousand at a time.
+
+    Args:
+        only: Ids of the items to read; ``None`` for all.
 
     Raises:
         OSError, pyarrow.ArrowException: It cannot be read.
@@ -246,6 +263,8 @@ def read_shard(path: Path) -> Iterator[Row]:
     names = ["id", "position", "path", "attributes", "tags", "stage", "error"]
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[*names, "vector"]):
+            if only is not None:
+                batch = batch.take([at for at, name in enumerate(batch.column("id").to_pylist()) if name in only])
             values = [batch.column(name).to_pylist() for name in names]
             column = batch.column("vector")
             flat = column.values.to_numpy(zero_copy_only=False)[column.offset * column.type.list_size :]

@@ -70,6 +70,8 @@ class IndexOptions:
         workers: Processes; 0 means one for each usable core.
         recall: Recall at 10 that generations must reach; 0 keeps the catalog's own (0.99 when new).
         embeddings: Folders of ready-made vectors: the ``out`` of a batch job, or ``.npy`` files with tables.
+        only: Ids of the items to take from ``embeddings``, beside those taken before; ``None`` for all. A folder of
+            which all were taken before stays whole.
         metadata: A table that adds attributes to a folder's items, by id.
         allow_outside: Let tables name files outside their own folder with ``..``.
         allow_empty: Let a source that now holds nothing remove all its items.
@@ -82,6 +84,7 @@ class IndexOptions:
     workers: int = 0
     recall: float = 0.0
     embeddings: tuple[Path, ...] = ()
+    only: frozenset[str] | None = None
     metadata: Path | None = None
     allow_outside: bool = False
     allow_empty: bool = False
@@ -143,6 +146,7 @@ class _Source:
     kind: str
     metadata: Path | None
     ready: ReadyMade | None = None
+    only: frozenset[str] | None = None
 
     @classmethod
     def ready_made(cls, path: Path, options: IndexOptions) -> _Source:
@@ -168,7 +172,7 @@ class _Source:
             return scan_table(self.location, allow_outside=options.allow_outside)
         extra = read_attributes(self.metadata) if self.metadata else {}
         if self.ready:
-            return (_with_attributes(item.entry, extra) for item in self.ready.items())
+            return (_with_attributes(item.entry, extra) for item in self.ready.items(self.only))
         if self.kind == "file":
             return _one_file(self.location, extra)
 
@@ -195,12 +199,15 @@ def _one_file(path: Path, extra: dict[str, str]) -> Iterator[Entry]:
 
 
 def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOptions) -> list[_Source]:
-    """Those told, or else those known; all of them to embed again. Metadata tables are remembered."""
+    """Those told, or else those known; all of them to embed again. Metadata tables, and which items were taken of
+    ready-made vectors, are remembered."""
     rows = catalog.connection.execute("SELECT location, kind, metadata FROM sources ORDER BY source").fetchall()
     if not rows and not told:
         raise InputError("nothing to index: name a folder, a table or a file")
     tables = {os.fsdecode(location): Path(os.fsdecode(metadata)) for location, _, metadata in rows if metadata}
     found = [replace(source, metadata=source.metadata or tables.get(str(source.location))) for source in told]
+    if options.only is not None:
+        found = [replace(source, only=_chosen(catalog, source.location, options.only)) for source in found]
     if told and not options.re_embed:
         return found
     for location, kind, _ in rows:
@@ -214,8 +221,23 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
             )
         metadata = None if kind == "table" else options.metadata or tables.get(str(path))
         ready = ReadyMade.open(path) if kind == EMBEDDINGS and path.exists() else None
-        found.append(_Source(path, kind, metadata, ready))
+        found.append(_Source(path, kind, metadata, ready, _chosen(catalog, path, frozenset()) if ready else None))
     return found
+
+
+def _chosen(catalog: Catalog, location: Path, asked: frozenset[str]) -> frozenset[str] | None:
+    """Which items of ready-made vectors to take: those asked for and those taken before; ``None`` where all were."""
+    known = catalog.connection.execute(
+        "SELECT sources.source, parts.source FROM sources LEFT JOIN parts ON parts.source=sources.source "
+        "WHERE location=? AND kind=?",
+        (os.fsencode(location), EMBEDDINGS),
+    ).fetchone()
+    if not known:
+        return asked
+    key, part = known
+    if part is None:
+        return None
+    return asked.union(name for (name,) in catalog.connection.execute("SELECT id FROM media WHERE source=?", (key,)))
 
 
 def _settle_encoders(catalog: Catalog, options: IndexOptions, told: Sequence[_Source]) -> None:
@@ -320,11 +342,15 @@ def _ingest_source(
         )
     with connection:
         key = source_key(catalog, os.fsencode(source.location), source.kind, source.metadata)
+        if source.ready and source.only is None:
+            connection.execute("DELETE FROM parts WHERE source=?", (key,))
+        elif source.ready:
+            connection.execute("INSERT OR IGNORE INTO parts VALUES (?)", (key,))
     counts = plan(catalog, key, found, same, unknown, retry=options.retry_failed)
     if not found and not source.location.exists():
         return _forgotten(catalog, key, counts)
     if source.ready:
-        _store_ready_made(catalog, source.ready, key, on_progress)
+        _store_ready_made(catalog, source.ready, source.only, key, on_progress)
     else:
         _describe(catalog, source, key, options, on_progress)
     failed = connection.execute(
@@ -385,14 +411,16 @@ def _describe(
     on_progress(Progress("describe", store.done, total, store.failed))
 
 
-def _store_ready_made(catalog: Catalog, ready: ReadyMade, key: int, on_progress: Callable[[Progress], None]) -> None:
+def _store_ready_made(
+    catalog: Catalog, ready: ReadyMade, only: frozenset[str] | None, key: int, on_progress: Callable[[Progress], None]
+) -> None:
     """Store the vectors of what is new or changed, as if workers had just found them out."""
     total = catalog.connection.execute("SELECT count(*) FROM todo").fetchone()[0]
     if not total:
         return
     store = Store(catalog, key)
     try:
-        for item in ready.items():
+        for item in ready.items(only):
             row = catalog.connection.execute(
                 "SELECT number FROM entries JOIN todo USING (number) WHERE id=? AND position=?",
                 (item.entry.item_id, item.entry.position),

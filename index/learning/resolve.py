@@ -142,6 +142,25 @@ def finder_of(numbers: Mapping[str, int]) -> Callable[[str], int]:
     return _Finder(numbers).find
 
 
+class Naming:
+    """Whether an item may be what one of some names means that no id is equal to, as ``resolve_edges`` matches paths.
+
+    Args:
+        names: As files of edges give them.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._by_last: dict[str, list[str]] = {}
+        for name in names:
+            path = _without_ending(name.replace("\\", "/"))
+            self._by_last.setdefault(_last(path), []).append(f"/{path}")
+
+    def __contains__(self, item_id: str) -> bool:
+        path = _without_ending(item_id)
+        own = f"/{path}"
+        return any(own.endswith(name) or name.endswith(own) for name in self._by_last.get(_last(path), ()))
+
+
 class _Finder:
     """Finds a catalog's items by id, and by file name where ids do not match.
 

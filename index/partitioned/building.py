@@ -18,6 +18,7 @@ from index.engine.mapping import mapped
 from index.engine.projection import Projection
 from index.engine.rows import PROJECTION, VECTORS, SpaceRecord, category_ranges
 from index.items import Item
+from index.partitioned.known import Known
 from index.partitioned.terms import (
     Partition,
     Terms,
@@ -47,17 +48,21 @@ def build_partition(work: Path, terms: Terms, number: int) -> None:
     folder = partial_of(place)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copyfile(space_folder(work, partition.modality) / PROJECTION, folder / PROJECTION)
+    spaces = space_folder(work, partition.modality)
+    shutil.copyfile(spaces / PROJECTION, folder / PROJECTION)
     cards = terms.cards[partition.modality]
-    project = (Head if terms.relation.head else Projection).load(folder / PROJECTION, list(cards.values())).project
+    maps = (Head if terms.relation.head else Projection).load(folder / PROJECTION, list(cards.values()))
+    known = Known(spaces, maps) if isinstance(maps, Head) and maps.sphere else None
     ids: list[str] = []
     categories: list[str | None] = []
     dim = 0
     with (folder / UNSORTED).open("wb") as file:
         for names, own, raw in _blocks(_items(terms, number), cards):
-            rows = project(raw).astype("<f4", copy=False)
+            rows = maps.project(raw)
+            if known:
+                known.put(names, rows)
             dim = rows.shape[1]
-            file.write(rows.tobytes())
+            file.write(rows.astype("<f4", copy=False).tobytes())
             ids += names
             categories += own
     order = sorted(range(len(ids)), key=lambda at: (categories[at] is not None, categories[at] or "", ids[at]))

@@ -18,10 +18,13 @@ from index.catalog import Catalog
 from index.embedding.ready_made import ReadyMade
 from index.embedding.shards import Manifest, placed
 from index.engine.build import DEFAULT_RECALL
-from index.engine.rows import Space
+from index.engine.generations import Generation
+from index.engine.rows import PROJECTION, LearnedSpace, Space
 from index.errors import InputError, StorageError
+from index.learned import behaviour_of
 from index.lock import writer_lock
 from index.partitioned.asking import asked_so_far, chunks_of, partitions_asked
+from index.partitioned.known import Known
 from index.partitioned.terms import (
     ANSWERS,
     PARTITIONS,
@@ -29,8 +32,8 @@ from index.partitioned.terms import (
     Partition,
     Terms,
     is_built,
-    keep_projection,
     read_record,
+    space_folder,
 )
 from index.partitioned.truth import draw_sample, measured_recall, was_told
 from index.partitioned.worker import Task, Worker
@@ -115,7 +118,10 @@ def answer_everybody(
         SimkinError: Ray gave up; what was finished stays.
     """
     started = time.monotonic()
-    terms, projections = _terms(recommender, embeddings, relation, options)
+    catalog = recommender.catalog
+    if not isinstance(catalog, Catalog):
+        raise InputError(f"{catalog.folder} is a database; spaces are taken from a catalog in a folder")
+    terms, spaces = _terms(catalog, recommender.generation, embeddings, relation, options)
     work = (out / WORK).absolute()
     _make_out(out)
     with writer_lock(out):
@@ -130,8 +136,8 @@ def answer_everybody(
             shutil.rmtree(work, ignore_errors=True)
             (work / ANSWERS).mkdir(parents=True)
             (work / PARTITIONS).mkdir()
-            for modality, space in projections.items():
-                keep_projection(work, modality, space)
+            for modality, space in spaces.items():
+                _keep_space(space_folder(work, modality), catalog, space)
             terms.save(work)
         with _workers(options, work, out.absolute()) as have_done:
             report = _run(work, out, terms, have_done, on_progress, started)
@@ -192,12 +198,9 @@ def _run(
 
 
 def _terms(
-    recommender: Recommender, embeddings: Path, name: str, options: PartitionedOptions
+    catalog: Catalog, generation: Generation, embeddings: Path, name: str, options: PartitionedOptions
 ) -> tuple[Terms, dict[str, Space]]:
     """What is asked of which shards, and of each modality the catalog's space."""
-    catalog = recommender.catalog
-    if not isinstance(catalog, Catalog):
-        raise InputError(f"{catalog.folder} is a database; spaces are taken from a catalog in a folder")
     if options.k < 1 or options.partition_size < 1:
         raise InputError("k and the size of partitions must be at least 1")
     relation = catalog.relation(name)
@@ -208,7 +211,7 @@ def _terms(
     spaces: dict[str, Space] = {}
     partitions: list[Partition] = []
     problems = [f"no item of {catalog.folder} has a facet that {name!r} compares"]
-    for _, space, misfit in recommender.generation.asked_by(relation):
+    for _, space, misfit in generation.asked_by(relation):
         shards = ready.shards(space.modality)
         problem = misfit or _unfit(space.record.encoders, space.cards, ready)
         if problem or not shards:
@@ -222,6 +225,14 @@ def _terms(
     recall = float(catalog.setting("recall", str(DEFAULT_RECALL)))
     place = str(embeddings.absolute())
     return Terms(place, _digest(ready.manifest), relation, options.k, recall, cards, tuple(partitions)), spaces
+
+
+def _keep_space(folder: Path, catalog: Catalog, space: Space) -> None:
+    """Keep the map from encoders' vectors to rows, and what is known of items' behaviour, for every host."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(space.folder / PROJECTION, folder / PROJECTION)
+    if isinstance(space, LearnedSpace) and space.head.sphere:
+        Known.keep(folder, *behaviour_of(catalog, space.record.learned, space.head))
 
 
 def _unfit(encoders: Sequence[str], cards: Sequence[EncoderCard], ready: ReadyMade) -> str:

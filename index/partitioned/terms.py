@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from index.embedding.shards import placed
 from index.engine.generations import FORMAT_VERSION
-from index.engine.rows import PROJECTION, LearnedSpace, Space, SpaceRecord
+from index.engine.rows import LearnedSpace, Space, SpaceRecord
 from index.errors import InputError
 from index.relations import Relation
 from index.types import EncoderCard, Modality
@@ -19,7 +18,7 @@ from index.types import EncoderCard, Modality
 TERMS, RECORD = "terms.json", "record.json"
 PARTITIONS, ANSWERS, TRUTH, SPACES = "partitions", "answers", "truth", "spaces"
 
-LAYOUT = [FORMAT_VERSION, 1]
+LAYOUT = [FORMAT_VERSION, 2]
 """Of a partition's files, and of the others: work that was begun by another layout cannot be gone on with."""
 
 
@@ -132,10 +131,3 @@ def write_record(folder: Path, record: SpaceRecord) -> None:
     """Write what a partition's rows are beside them."""
     relations = {name: replace(plan, random=()) for name, plan in record.relations.items()}
     (folder / RECORD).write_text(json.dumps(asdict(replace(record, relations=relations))), encoding="utf-8")
-
-
-def keep_projection(work: Path, modality: str, space: Space) -> None:
-    """Keep the map from encoders' vectors to rows of a catalog's space, for every host."""
-    folder = space_folder(work, modality)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(space.folder / PROJECTION, folder / PROJECTION)

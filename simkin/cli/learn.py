@@ -12,7 +12,8 @@ from index.address import Place
 from simkin.cli.options import RERANKS, catalog_option, echo_json, json_option
 
 if TYPE_CHECKING:
-    from index.learning.learn import LearnReport
+    from index.catalog import Catalog
+    from index.learning.learn import LearnOptions, LearnReport
 
 METHODS = ("low-rank", "asymmetric", "triplets", "regression", "neighbours")
 TARGETS = ("cooccurrence", "als", "bpr", "item2vec")
@@ -25,6 +26,17 @@ RULES = ("any", "same category", "other category")
     "--relation", required=True, help="What is learned: style, substitute, similar-track or a name of your own."
 )
 @catalog_option
+@click.option(
+    "--embeddings",
+    type=click.Path(path_type=Path),
+    help="Before learning, take the items that EDGES name from these shards, the --out of simkin embed, into the "
+    "catalog.",
+)
+@click.option(
+    "--others",
+    type=click.IntRange(min=0),
+    help="With --embeddings: about how many items to take beside those named; default: 20,000.",
+)
 @click.option("--format", "format_", default="", help="Of EDGES, when it cannot be told from the file.")
 @click.option(
     "--method",
@@ -66,6 +78,8 @@ def command(
     edges: Path | None,
     relation: str,
     catalog: Place,
+    embeddings: Path | None,
+    others: int | None,
     format_: str,
     method: str,
     targets: str,
@@ -91,7 +105,11 @@ def command(
 
     if forget and (edges or force):
         raise click.UsageError("--forget takes neither EDGES nor --force")
-    with Catalog.open(catalog) as opened:
+    if embeddings and not edges:
+        raise click.UsageError("--embeddings takes the items that EDGES name; name a file of them")
+    if others is not None and not embeddings:
+        raise click.UsageError("--others tells how many items to take beside those named; it needs --embeddings")
+    with Catalog.create(catalog) if embeddings else Catalog.open(catalog) as opened:
         if forget:
             learning.forget(opened, relation)
             click.echo(f"{relation}: forgotten; its edges are kept")
@@ -108,6 +126,8 @@ def command(
             rerank=rerank,  # type: ignore[arg-type]
             seed=seed,
         )
+        if embeddings and edges:
+            _take(opened, embeddings, edges, options, others)
         report = learning.learn(opened, edges, options, lambda stage: click.echo(f"{stage} …", err=True))
     if as_json:
         echo_json(report.to_json())
@@ -115,6 +135,22 @@ def command(
         _print(report)
     if not report.saved:
         sys.exit(1)
+
+
+def _take(catalog: Catalog, embeddings: Path, edges: Path, options: LearnOptions, others: int | None) -> None:
+    from index.learning.picking import OTHERS, take_named
+    from simkin.cli.progress import ProgressBar
+
+    bar = ProgressBar()
+    try:
+        picked, report = take_named(catalog, embeddings, edges, options, OTHERS if others is None else others, bar)
+    finally:
+        bar.close()
+    failed = f"; {report.failed} of their files failed" if report.failed else ""
+    click.echo(
+        f"{embeddings}: {picked.named:,} items that edges name and {len(picked.ids) - picked.named:,} others, of "
+        f"{picked.files:,} files; {report.items:,} items in {catalog.folder}{failed}", err=True,
+    )  # fmt: skip
 
 
 def _print(report: LearnReport) -> None:

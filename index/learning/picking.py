@@ -1,0 +1,101 @@
+"""Picking: of the items in shards of vectors, those that behaviour data names, and some others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from index.catalog import Catalog
+from index.embedding.ready_made import ReadyMade
+from index.errors import InputError
+from index.ingesting.ingest import IndexOptions, IndexReport, Progress, ingest
+from index.learning.edges import Edge
+from index.learning.formats import read_edges
+from index.learning.learn import LearnOptions
+from index.learning.resolve import Naming
+
+OTHERS = 20_000
+"""Items that are taken beside those that edges name, unless told otherwise: twice as many as fit the spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Which items to take.
+
+    Attributes:
+        ids: All of them.
+        named: How many of them edges name.
+        files: In the shards, of all items.
+    """
+
+    ids: frozenset[str]
+    named: int
+    files: int
+
+
+def take_named(
+    catalog: Catalog,
+    embeddings: Path,
+    edges: Path,
+    options: LearnOptions,
+    others: int = OTHERS,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> tuple[Picked, IndexReport]:
+    """Take the items that behaviour data names, and some others, from shards into a catalog, to learn from them.
+
+    Items that were taken before stay; of shards that were taken in as a whole nothing is left to take.
+
+    Args:
+        embeddings: The ``out`` of ``simkin embed``, or ``.npy`` files with tables; however many items they hold, the
+            ids of those taken, and of those named, must fit into memory.
+        edges: Behaviour data, see ``index.learning.formats.read_edges``.
+        options: What will be learned.
+        others: About how many more to take, evenly spread over the files.
+
+    Raises:
+        InputError: The shards or edges cannot be read, or the shards hold none of the items.
+        StaleIndexError, LockedError, StorageError: See ``index.ingesting.ingest.ingest``.
+    """
+    ready = ReadyMade.open(embeddings)
+    found = read_edges(edges, format=options.format, pairing=options.pairing)
+    picked = pick_items(ready, found, others, options.relation)
+    report = ingest(catalog, (), IndexOptions(embeddings=(embeddings,), only=picked.ids), on_progress)
+    return picked, report
+
+
+def pick_items(ready: ReadyMade, edges: Iterable[Edge], others: int, relation: str = "") -> Picked:
+    """Choose the items that edges name, by id or, where no id is equal, by what may be their file; and some others.
+
+    Args:
+        others: About how many more: each n-th file's.
+        relation: Edges that name another one are passed over; empty: take all.
+
+    Raises:
+        InputError: Edges name none of the items.
+    """
+    names: set[str] = set()
+    for edge in edges:
+        if not (relation and edge.relation and edge.relation != relation):
+            names.update((edge.source, edge.target))
+    files = ready.count()
+    step = max(1, files // others) if others > 0 else 0
+    named: set[str] = set()
+    spread: set[str] = set()
+    first = ""
+    for at, item_id in enumerate(ready.ids()):
+        first = first or item_id
+        if item_id in names:
+            named.add(item_id)
+        elif step and at % step == 0:
+            spread.add(item_id)
+    if left := names - named:
+        naming = Naming(left)
+        named.update(item_id for item_id in ready.ids() if item_id in naming)
+    if not named:
+        some = ", ".join(map(repr, sorted(names)[:3])) or "nothing"
+        raise InputError(
+            f"{ready.folder} holds none of the items that edges name, such as {some}; its ids look like {first!r}; "
+            "make ids agree"
+        )
+    return Picked(frozenset(named | spread), len(named), files)
