@@ -21,7 +21,7 @@ from index.errors import InputError
 from index.ingesting.ingest import IndexOptions, ingest
 from index.learning.edges import Edge
 from index.learning.learn import LearnOptions
-from index.learning.picking import pick_items, take_named
+from index.learning.picking import pick_named, take_named
 from index.salvage import salvage
 from simkin.cli import main
 
@@ -57,18 +57,22 @@ def ids_in(catalog: Catalog | Path) -> set[str]:
     return {item_id for (item_id,) in catalog.connection.execute("SELECT id FROM items")}
 
 
-def test_named_items_and_others_evenly_spread(shards: Any) -> None:
+def test_named_items_and_others_evenly_spread(shards: Any, tmp_path: Path) -> None:
     """Of several files of an item one is enough to pick it; edges of other relations pick nothing."""
     ready = ReadyMade.open(shards.folder)
     edges = [Edge("ware 0011", "ware 0012"), Edge("ware 0013", "not there", 1.0, "style"), Edge("a", "b", 1.0, "other")]
-    picked = pick_items(ready, edges, 0, "style")
-    assert (picked.ids, picked.named) == ({"ware 0011", "ware 0012", "ware 0013"}, 3)
+    assert pick_named(ready, edges, "style") == {"ware 0011", "ware 0012", "ware 0013"}
     files = list(ready.ids())
-    assert picked.files == ready.count() == len(files) == len(list(ready.items()))
-    spread = pick_items(ready, edges, 100, "style")
-    assert spread.named == 3
-    assert spread.ids == picked.ids | set(files[:: len(files) // 100])
-    assert pick_items(ready, edges, 10_000).ids == set(files)
+    assert ready.count() == len(files) == len(list(ready.items()))
+    assert ready.spread(100) == set(files[:: len(files) // 100])
+    assert ready.spread(10_000) == set(files)
+    run = CliRunner().invoke(
+        main,
+        ["index", "--embeddings", str(shards.folder), "--sample", "100", "--catalog", str(tmp_path / "c.simkin")],
+    )
+    assert run.exit_code == 3, run.output  # some of the files failed when they were described
+    assert ids_in(tmp_path / "c.simkin") == ready.spread(100) - {"nothing"}
+    assert ids_in(tmp_path / "c.simkin") < set(shards.ids)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +88,8 @@ def test_named_items_and_others_evenly_spread(shards: Any) -> None:
 )
 def test_names_that_may_be_files(tmp_path: Path, name: str, found: set[str]) -> None:
     """What resolving would look at is taken, so that it finds the same, or finds it is not sure."""
-    ready = SimpleNamespace(folder=tmp_path, count=lambda: 3, ids=lambda: iter(["shoes/17.jpg", "hats/17.jpg", "18"]))
-    assert pick_items(ready, [Edge("18", name)], 0).ids == found | {"18"}
+    ready = SimpleNamespace(folder=tmp_path, ids=lambda: iter(["shoes/17.jpg", "hats/17.jpg", "18"]))
+    assert pick_named(ready, [Edge("18", name)]) == found | {"18"}
 
 
 def test_only_these_are_read(shards: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +112,8 @@ def test_a_part_stays_a_part_until_all_is_asked_for(shards: Any, tmp_path: Path)
     second = write_pairs(tmp_path / "b.csv", [("ware 0002", "ware 0500"), ("nothing", "ware 0002")])
     options = LearnOptions("goes-with")
     with Catalog.create(tmp_path / "c.simkin") as catalog:
-        picked, report = take_named(catalog, shards.folder, first, options, 0)
-        assert (picked.named, report.added, report.items) == (2, 2, 2)
+        named, report = take_named(catalog, shards.folder, first, options, 0)
+        assert (named, report.added, report.items) == (2, 2, 2)
         _, report = take_named(catalog, shards.folder, second, options, 0)
         assert (report.added, report.unchanged, report.removed, report.failed) == (2, 2, 0, 1)
         report = ingest(catalog, (), IndexOptions())
@@ -147,7 +151,7 @@ def test_learn_from_shards_and_answer_everybody_in_them(shards: Any, tmp_path: P
          "--catalog", str(catalog), "--rule", "any", "--json", "--force"],
     )  # fmt: skip
     assert run.exit_code == 0, run.output
-    assert f"{len(shards.linked)} items that edges name and " in run.stderr
+    assert f"edges name {len(shards.linked)} items of it" in run.stderr
     told = json.loads(run.stdout)
     assert told["saved"]
     assert told["edges"] > 1000
@@ -166,12 +170,13 @@ def test_learn_from_shards_and_answer_everybody_in_them(shards: Any, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--embeddings", "out"], "name a file of them"),
-        (["pairs.csv", "--others", "5"], "needs --embeddings"),
+        (["learn", "--relation", "style", "--embeddings", "out"], "name a file of them"),
+        (["learn", "--relation", "style", "pairs.csv", "--others", "5"], "needs --embeddings"),
+        (["index", "photos", "--sample", "5"], "files are indexed as a whole"),
     ],
 )
 def test_options_that_make_no_sense_together(arguments: list[str], told: str) -> None:
     """Said before anything is made."""
-    run = CliRunner().invoke(main, ["learn", *arguments, "--relation", "style"])
+    run = CliRunner().invoke(main, arguments)
     assert run.exit_code == 2
     assert told in run.stderr

@@ -93,6 +93,11 @@ class ReadyMade:
             for shard in self.shards(modality):
                 yield from self._ids(modality, shard)
 
+    def spread(self, count: int) -> frozenset[str]:
+        """Ids of about so many items, evenly spread over the files."""
+        step = max(1, self.count() // count)
+        return frozenset(item_id for at, item_id in enumerate(self.ids()) if at % step == 0)
+
     def items(self, only: Container[str] | None = None) -> Iterator[ReadyItem]:
         """Read everything, in the order of the files.
 

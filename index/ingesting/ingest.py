@@ -70,8 +70,9 @@ class IndexOptions:
         workers: Processes; 0 means one for each usable core.
         recall: Recall at 10 that generations must reach; 0 keeps the catalog's own (0.99 when new).
         embeddings: Folders of ready-made vectors: the ``out`` of a batch job, or ``.npy`` files with tables.
-        only: Ids of the items to take from ``embeddings``, beside those taken before; ``None`` for all. A folder of
-            which all were taken before stays whole.
+        only: Ids of the items to take from ``embeddings``, and no others but those taken before; ``None`` for all. A
+            folder of which all were taken before stays whole.
+        sample: Of ``embeddings``, take about so many items, evenly spread, beside those of ``only``; 0 for none.
         metadata: A table that adds attributes to a folder's items, by id.
         allow_outside: Let tables name files outside their own folder with ``..``.
         allow_empty: Let a source that now holds nothing remove all its items.
@@ -85,6 +86,7 @@ class IndexOptions:
     recall: float = 0.0
     embeddings: tuple[Path, ...] = ()
     only: frozenset[str] | None = None
+    sample: int = 0
     metadata: Path | None = None
     allow_outside: bool = False
     allow_empty: bool = False
@@ -150,7 +152,11 @@ class _Source:
 
     @classmethod
     def ready_made(cls, path: Path, options: IndexOptions) -> _Source:
-        return cls(path.absolute(), EMBEDDINGS, options.metadata, ReadyMade.open(path.absolute()))
+        ready = ReadyMade.open(path.absolute())
+        only = options.only
+        if options.sample:
+            only = ready.spread(options.sample).union(only or ())
+        return cls(path.absolute(), EMBEDDINGS, options.metadata, ready, only)
 
     @classmethod
     def at(cls, path: Path, options: IndexOptions) -> _Source:
@@ -206,8 +212,10 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
         raise InputError("nothing to index: name a folder, a table or a file")
     tables = {os.fsdecode(location): Path(os.fsdecode(metadata)) for location, _, metadata in rows if metadata}
     found = [replace(source, metadata=source.metadata or tables.get(str(source.location))) for source in told]
-    if options.only is not None:
-        found = [replace(source, only=_chosen(catalog, source.location, options.only)) for source in found]
+    found = [
+        source if source.only is None else replace(source, only=_chosen(catalog, source.location, source.only))
+        for source in found
+    ]
     if told and not options.re_embed:
         return found
     for location, kind, _ in rows:

@@ -1,9 +1,8 @@
-"""Picking: of the items in shards of vectors, those that behaviour data names, and some others."""
+"""Picking: of the items in shards of vectors, those that behaviour data names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from index.catalog import Catalog
@@ -19,21 +18,6 @@ OTHERS = 20_000
 """Items that are taken beside those that edges name, unless told otherwise: twice as many as fit the spaces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """Which items to take.
-
-    Attributes:
-        ids: All of them.
-        named: How many of them edges name.
-        files: In the shards, of all items.
-    """
-
-    ids: frozenset[str]
-    named: int
-    files: int
-
-
 def take_named(
     catalog: Catalog,
     embeddings: Path,
@@ -41,7 +25,7 @@ def take_named(
     options: LearnOptions,
     others: int = OTHERS,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> tuple[Picked, IndexReport]:
+) -> tuple[int, IndexReport]:
     """Take the items that behaviour data names, and some others, from shards into a catalog, to learn from them.
 
     Items that were taken before stay; of shards that were taken in as a whole nothing is left to take.
@@ -51,24 +35,25 @@ def take_named(
             ids of those taken, and of those named, must fit into memory.
         edges: Behaviour data, see ``index.learning.formats.read_edges``.
         options: What will be learned.
-        others: About how many more to take, evenly spread over the files.
+        others: About how many more to take, evenly spread.
+
+    Returns:
+        How many items the edges name, and what taking them did.
 
     Raises:
         InputError: The shards or edges cannot be read, or the shards hold none of the items.
         StaleIndexError, LockedError, StorageError: See ``index.ingesting.ingest.ingest``.
     """
-    ready = ReadyMade.open(embeddings)
     found = read_edges(edges, format=options.format, pairing=options.pairing)
-    picked = pick_items(ready, found, others, options.relation)
-    report = ingest(catalog, (), IndexOptions(embeddings=(embeddings,), only=picked.ids), on_progress)
-    return picked, report
+    named = pick_named(ReadyMade.open(embeddings), found, options.relation)
+    wanted = IndexOptions(embeddings=(embeddings,), only=named, sample=others)
+    return len(named), ingest(catalog, (), wanted, on_progress)
 
 
-def pick_items(ready: ReadyMade, edges: Iterable[Edge], others: int, relation: str = "") -> Picked:
-    """Choose the items that edges name, by id or, where no id is equal, by what may be their file; and some others.
+def pick_named(ready: ReadyMade, edges: Iterable[Edge], relation: str = "") -> frozenset[str]:
+    """Ids of the items that edges name, by id or, where no id is equal, by what may be their file.
 
     Args:
-        others: About how many more: each n-th file's.
         relation: Edges that name another one are passed over; empty: take all.
 
     Raises:
@@ -78,24 +63,15 @@ def pick_items(ready: ReadyMade, edges: Iterable[Edge], others: int, relation: s
     for edge in edges:
         if not (relation and edge.relation and edge.relation != relation):
             names.update((edge.source, edge.target))
-    files = ready.count()
-    step = max(1, files // others) if others > 0 else 0
-    named: set[str] = set()
-    spread: set[str] = set()
-    first = ""
-    for at, item_id in enumerate(ready.ids()):
-        first = first or item_id
-        if item_id in names:
-            named.add(item_id)
-        elif step and at % step == 0:
-            spread.add(item_id)
+    named = {item_id for item_id in ready.ids() if item_id in names}
     if left := names - named:
         naming = Naming(left)
         named.update(item_id for item_id in ready.ids() if item_id in naming)
     if not named:
         some = ", ".join(map(repr, sorted(names)[:3])) or "nothing"
+        known = repr(next(ready.ids(), ""))
         raise InputError(
-            f"{ready.folder} holds none of the items that edges name, such as {some}; its ids look like {first!r}; "
-            "make ids agree"
+            f"{ready.folder} holds none of the items that edges name, such as {some}; its ids look like {known}; make "
+            "ids agree"
         )
-    return Picked(frozenset(named | spread), len(named), files)
+    return frozenset(named)

@@ -21,6 +21,11 @@ from simkin.cli.options import catalog_option, echo_json, json_option
     type=click.Path(path_type=Path),
     help="Take vectors in without opening files: the --out of simkin embed, or .npy files with .parquet tables.",
 )
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    help="Take about so many items of --embeddings, evenly spread, instead of all.",
+)
 @click.option("--metadata", type=click.Path(path_type=Path), help="A table that adds attributes by id.")
 @click.option("--encoder", "encoders", multiple=True, help="See: simkin encoders. Default: builtin.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes; default: one for each core.")
@@ -39,6 +44,7 @@ def command(
     sources: tuple[Path, ...],
     catalog: Place,
     embeddings: tuple[Path, ...],
+    sample: int | None,
     metadata: Path | None,
     encoders: tuple[str, ...],
     workers: int,
@@ -58,11 +64,14 @@ def command(
     from simkin.cli.progress import ProgressBar
     from simkin.library import index
 
+    if sample and not embeddings:
+        raise click.UsageError("--sample takes some of the items of --embeddings; files are indexed as a whole")
     options = IndexOptions(
         encoders=encoders,
         workers=workers,
         recall=recall or 0.0,
         embeddings=embeddings,
+        sample=sample or 0,
         metadata=metadata,
         allow_outside=allow_outside,
         allow_empty=allow_empty,

@@ -143,13 +143,13 @@ def _take(catalog: Catalog, embeddings: Path, edges: Path, options: LearnOptions
 
     bar = ProgressBar()
     try:
-        picked, report = take_named(catalog, embeddings, edges, options, OTHERS if others is None else others, bar)
+        named, report = take_named(catalog, embeddings, edges, options, OTHERS if others is None else others, bar)
     finally:
         bar.close()
     failed = f"; {report.failed} of their files failed" if report.failed else ""
     click.echo(
-        f"{embeddings}: {picked.named:,} items that edges name and {len(picked.ids) - picked.named:,} others, of "
-        f"{picked.files:,} files; {report.items:,} items in {catalog.folder}{failed}", err=True,
+        f"{embeddings}: edges name {named:,} items of it; {report.added:,} files taken, {report.items:,} items in "
+        f"{catalog.folder}{failed}", err=True,
     )  # fmt: skip
 
 
