@@ -31,7 +31,7 @@ class Overview:
         items: By modality; an item with both counts in both.
         categories: Number of distinct categories.
         encoders: Name → fingerprint.
-        sources: Location and kind of what was indexed.
+        sources: Location and kind of what was indexed, and whether it was taken in part.
         failures: Files that could not be indexed.
         generation: Number in use; 0 for none.
         state: ``"current"``, or why the generation cannot be used.
@@ -84,13 +84,15 @@ def overview(catalog: Catalog) -> Overview:
         ]
     except (NotBuiltError, StaleIndexError) as error:
         state = str(error)
+    held = execute("SELECT 1 FROM sqlite_master WHERE name='parts'").fetchone()  # older catalogs lack the table
+    parts = {source for (source,) in execute("SELECT source FROM parts")} if held else set()
     return Overview(
         items=dict(execute("SELECT modality, count(DISTINCT item) FROM media WHERE item NOT NULL GROUP BY modality")),
         categories=execute("SELECT count(DISTINCT category) FROM items").fetchone()[0],
         encoders={name: card.fingerprint for name, card in cards(catalog).items()},
         sources=[
-            (location.decode("utf-8", "backslashreplace"), kind)
-            for location, kind in execute("SELECT location, kind FROM sources ORDER BY source")
+            (location.decode("utf-8", "backslashreplace"), f"{kind}, a part of them" if source in parts else kind)
+            for source, location, kind in execute("SELECT source, location, kind FROM sources ORDER BY source")
         ],
         failures=execute("SELECT count(*) FROM failures").fetchone()[0],
         generation=number,

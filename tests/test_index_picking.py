@@ -73,6 +73,8 @@ def test_named_items_and_others_evenly_spread(shards: Any, tmp_path: Path) -> No
     assert run.exit_code == 3, run.output  # some of the files failed when they were described
     assert ids_in(tmp_path / "c.simkin") == ready.spread(100) - {"nothing"}
     assert ids_in(tmp_path / "c.simkin") < set(shards.ids)
+    told = CliRunner().invoke(main, ["info", "--catalog", str(tmp_path / "c.simkin")])
+    assert f"{shards.folder} (embeddings, a part of them)" in told.stdout
 
 
 @pytest.mark.parametrize(

@@ -186,8 +186,9 @@ def _ask_shards(
     if as_json:
         echo_json({"event": "asked", "out": str(out), **asdict(report)})
     else:
+        over = f"{report.partitions} partition{'s' if report.partitions > 1 else ''}"
         click.echo(
-            f"{out}: {relation} of {report.items} items over {report.partitions} partitions in {report.seconds:.1f} s, "
+            f"{out}: {relation} of {report.items} items over {over} in {report.seconds:.1f} s, "
             f"recall {report.recall:.3f} measured on {report.measured_on} items"
         )
 
