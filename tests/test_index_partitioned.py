@@ -337,7 +337,7 @@ def test_by_command_line(made: Any, shards: Any, tmp_path: Path) -> None:
     event = json.loads(done.stdout.splitlines()[-1])
     assert (event["event"], event["items"], event["partitions"], event["recall"]) == ("asked", COUNT, 3, 1.0)
     told = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "more")])
-    assert "similar of 900 items over 1 partitions" in told.stdout
+    assert "similar of 900 items over 1 partition in" in told.stdout
     for more in (["--where", "price<5"], ["--user", "x"], ["--diversity", "0.5"]):
         assert "only --relation and -k" in CliRunner().invoke(main, [*words, "--out", "o", *more]).output
     without = CliRunner().invoke(main, ["query", "ware", "--embeddings", "x", "--catalog", str(made.folder)])
