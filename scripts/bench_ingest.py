@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Files to committed vectors, beside the loops one would otherwise write and beside what bounds any of them.
 
-Usage: scripts/bench_ingest.py [--only PART]... [--rounds 5] [--pictures 240] [--songs 12] [--model FILE.onnx] [--json]
+Usage: scripts/bench_ingest.py [--only PART]... [--rounds 5] [--pictures 240] [--songs 60] [--model FILE.onnx] [--json]
                                [--quick]
 
 Parts, each with contenders that take turns, so that what else the machine does meanwhile hits all alike:
@@ -413,7 +413,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PARTS, help="measure this part only")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--pictures", type=int, default=240, help="pictures in each turn (default 240)")
-    parser.add_argument("--songs", type=int, default=12, help="songs in each turn (default 12)")
+    parser.add_argument("--songs", type=int, default=60, help="songs in each turn (default 60)")
     parser.add_argument("--model", type=Path, help="an ImageNet network to measure with instead of timm's")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="few files, two rounds")

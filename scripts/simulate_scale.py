@@ -56,6 +56,9 @@ class Setting:
         save_rate: Shards in a manifest that are saved in a second.
         hash_rate: Bytes of finished shards that a resumed run checks in a second.
         actor_bytes: Memory of one actor and its worker process, without its shard.
+        partition_rows: Rows of a partition, when all items are asked about.
+        build_seconds: Of a core, to project and index a row.
+        ask_seconds: Of a core, to ask one partition about one item.
         core_price: Of one core for an hour.
         storage_price: Of a gigabyte for a month.
     """
@@ -69,6 +72,9 @@ class Setting:
     save_rate: float = 85_000
     hash_rate: float = 1.3e9
     actor_bytes: float = 350e6
+    partition_rows: int = 1_000_000
+    build_seconds: float = 60e-6
+    ask_seconds: float = 100e-6
     core_price: float = 0.04
     storage_price: float = 0.023
 
@@ -88,6 +94,8 @@ def simulate(items: int, kind: Kind, setting: Setting) -> dict[str, float | str]
     planning = items / setting.plan_rate
     hours = (planning + items / rate) / 3600
     shard_bytes = items * kind.row_bytes
+    partitions = -(-items // setting.partition_rows)
+    asking = items * (setting.build_seconds + partitions * setting.ask_seconds) / 3600
     return {
         "kind": kind.name,
         "items": items,
@@ -106,6 +114,9 @@ def simulate(items: int, kind: Kind, setting: Setting) -> dict[str, float | str]
         "resume_minutes": shard_bytes / setting.hash_rate / 60,
         "save_seconds": shards / setting.save_rate,
         "rows_gb": items * kind.kept * 4 / 1e9,
+        "partitions": partitions,
+        "asking_hours": asking,
+        "cost_asking": asking * setting.core_price,
         "cost_cores": hours * setting.cores * setting.core_price,
         "cost_storage_month": shard_bytes / 1e9 * setting.storage_price,
     }
@@ -149,6 +160,9 @@ _ROWS = (
     ("saving the manifest once", "save_seconds", "{} s"),
     ("projected rows of a catalog", "rows_gb", "{} GB"),
     ("cost of cores", "cost_cores", "${}"),
+    ("everybody's neighbours, partitions", "partitions", "{}"),
+    ("everybody's neighbours, core-hours", "asking_hours", "{}"),
+    ("everybody's neighbours, cost of cores", "cost_asking", "${}"),
     ("cost of shards a month", "cost_storage_month", "${}"),
 )
 

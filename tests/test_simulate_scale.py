@@ -38,6 +38,9 @@ def test_figures_follow_from_each_other(scale: Any) -> None:
     assert math.isclose(job["hours"] * 3600, 1e8 / 33_000 + 1e8 / (32 * 324 * 0.7))
     assert job["shards"] == 20_000
     assert math.isclose(job["cost_cores"], job["hours"] * 32 * 0.04)
+    assert job["partitions"] == 100
+    setting = scale.Setting()
+    assert math.isclose(job["asking_hours"] * 3600, 1e8 * setting.build_seconds + 1e8 * 100 * setting.ask_seconds)
 
 
 def test_twice_the_items_take_twice_of_everything_but_memory(scale: Any) -> None:
