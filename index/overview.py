@@ -85,7 +85,7 @@ def overview(catalog: Catalog) -> Overview:
     except (NotBuiltError, StaleIndexError) as error:
         state = str(error)
     held = execute("SELECT 1 FROM sqlite_master WHERE name='parts'").fetchone()  # older catalogs lack the table
-    parts = {source for (source,) in execute("SELECT source FROM parts")} if held else set()
+    parts = {source for (source,) in execute("SELECT DISTINCT source FROM parts")} if held else set()
     return Overview(
         items=dict(execute("SELECT modality, count(DISTINCT item) FROM media WHERE item NOT NULL GROUP BY modality")),
         categories=execute("SELECT count(DISTINCT category) FROM items").fetchone()[0],

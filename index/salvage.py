@@ -208,23 +208,24 @@ def _value(value: object, kind: str) -> object:
 
 
 def _rows(damaged: sqlite3.Connection, table: str, names: str, lost: _Count) -> Iterator[tuple[object, ...]]:
-    """Rows by key, over every hole; keys only ever rise, so that it ends whatever the pages say."""
-    last = -1
+    """Rows by key, over every hole; some may come twice. Each scan begins behind the one before, so that it ends
+    whatever the pages say."""
+    begun = -1
     while True:
+        last = begun
         try:
-            for row in damaged.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid>? ORDER BY rowid", (last,)):
-                if row[0] > last:
-                    last = row[0]
-                    yield row[1:]
+            for row in damaged.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid>? ORDER BY rowid", (begun,)):
+                last = row[0]
+                yield row[1:]
             return
         except sqlite3.DatabaseError as error:
             if "no such" in str(error):
                 return
         lost.rows += 1
-        found = _behind(damaged, table, names, last)
+        found = _behind(damaged, table, names, max(begun, last))
         if found is None:
             return
-        last = found[0]
+        begun = found[0]
         yield found[1:]
 
 
@@ -241,7 +242,7 @@ def _behind(damaged: sqlite3.Connection, table: str, names: str, last: int) -> t
             continue
         if row and row[0] > last:
             return tuple(row)
-        if not one:
+        if row is None and not one:
             return None  # read to the end, and nothing is there
     return None
 

@@ -158,10 +158,12 @@ CREATE TABLE IF NOT EXISTS edits (
     attributes TEXT NOT NULL               -- JSON; null takes an attribute away
 );
 
--- Sources of ready-made vectors of which some items were taken, not all.
+-- Items chosen of sources of ready-made vectors that were not taken in as a whole.
 CREATE TABLE IF NOT EXISTS parts (
-    source INTEGER PRIMARY KEY REFERENCES sources ON DELETE CASCADE
-);
+    source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+    id     TEXT NOT NULL,
+    PRIMARY KEY (source, id)
+) WITHOUT ROWID;
 
 -- CRC-32 of vectors as they were written, to find bytes that the disk has changed since.
 CREATE TABLE IF NOT EXISTS checksums (

@@ -9,9 +9,10 @@ rounds are interleaved, figures are medians. NumPy multiplies blocks of 1,024 ro
 timed; its recall is that of 500 items against NumPy's answers. Near-duplicates are kept (`--duplicates`), since NumPy
 knows nothing of them.
 
-With --partitions the same items are also asked as shards, over an index in so many partitions that the command builds
-itself (`simkin query --all --embeddings`), in one process. With --no-numpy, at sizes where a matrix product takes
-hours, the recall of both is that of 500 items against all others, by one product.
+With --partitions the same items are also asked as shards, of 10,000 items, over an index in so many partitions, or
+fewer where shards do not divide, that the command builds itself (`simkin query --all --embeddings`), in one process.
+With --no-numpy, at sizes where a matrix product takes hours, the recall of both is that of 500 items against all
+others, by one product.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def by_numpy(rows: np.ndarray, names: list[str], k: int, out: Path, asked: slice
     schema = pyarrow.schema([("query", pyarrow.string()), ("id", pyarrow.string()), ("score", pyarrow.float32())])
     with pyarrow.parquet.ParquetWriter(out, schema) as writer:
         numbers = np.arange(len(rows))[asked]
-        for start in range(0, len(numbers), BLOCK):
-            some = numbers[start : start + BLOCK]
+        block = max(1, min(BLOCK, 2**28 // len(rows)))
+        for start in range(0, len(numbers), block):
+            some = numbers[start : start + block]
             products = rows[some] @ rows.T
             products[np.arange(len(some)), some] = -np.inf
             best = np.argpartition(products, len(rows) - k, axis=1)[:, len(rows) - k :]

@@ -195,5 +195,23 @@ def test_salvage_ends_whatever_the_pages_say() -> None:
     """A row that only a question about it alone finds, and keys that run backwards, keep nobody busy for ever."""
     lost = _Count()
     rows = list(islice(_rows(cast("sqlite3.Connection", Torn()), "vectors", "vector", lost), 20))
-    assert rows == [(f"row {key}",) for key in (1, 2, 3, 6, 7, 8, 10)]
+    assert rows == [(f"row {key}",) for key in (1, 2, 3, 6, 7, 8, 2, 10)]
     assert lost.rows == 2
+
+
+def test_one_key_that_reads_too_high_costs_no_other_row() -> None:
+    """Keys after it are lower, and are rows all the same."""
+    with sqlite3.connect(":memory:") as sql:
+        sql.execute("CREATE TABLE vectors (vector TEXT)")
+        sql.executemany("INSERT INTO vectors (rowid, vector) VALUES (?, ?)", [(at, f"{at}") for at in range(1, 30)])
+
+    class Wrong:
+        """Says 1,000 in place of 5."""
+
+        def execute(self, text: str, bound: tuple[int]) -> Any:
+            return [(1000 if key == 5 else key, value) for key, value in sql.execute(text, bound)]
+
+    lost = _Count()
+    rows = list(_rows(cast("sqlite3.Connection", Wrong()), "vectors", "vector", lost))
+    assert rows == [(f"{at}",) for at in range(1, 30)]
+    assert lost.rows == 0

@@ -94,9 +94,10 @@ class ReadyMade:
                 yield from self._ids(modality, shard)
 
     def spread(self, count: int) -> frozenset[str]:
-        """Ids of about so many items, evenly spread over the files."""
-        step = max(1, self.count() // count)
-        return frozenset(item_id for at, item_id in enumerate(self.ids()) if at % step == 0)
+        """Ids of so many items, evenly spread over the files; fewer where items have several files."""
+        total = self.count()
+        count = min(count, total)
+        return frozenset(item_id for at, item_id in enumerate(self.ids()) if at * count % total < count)
 
     def items(self, only: Container[str] | None = None) -> Iterator[ReadyItem]:
         """Read everything, in the order of the files.

@@ -258,13 +258,17 @@ def read_shard(path: Path, only: Container[str] | None = None) -> Iterator[Row]:
         OSError, pyarrow.ArrowException: It cannot be read.
         KeyError: It lacks a column.
     """
+    import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     names = ["id", "position", "path", "attributes", "tags", "stage", "error"]
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[*names, "vector"]):
             if only is not None:
-                batch = batch.take([at for at, name in enumerate(batch.column("id").to_pylist()) if name in only])
+                wanted = [at for at, name in enumerate(batch.column("id").to_pylist()) if name in only]
+                if not wanted:
+                    continue
+                batch = batch.take(arrow.array(wanted, arrow.int64()))
             values = [batch.column(name).to_pylist() for name in names]
             column = batch.column("vector")
             flat = column.values.to_numpy(zero_copy_only=False)[column.offset * column.type.list_size :]

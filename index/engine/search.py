@@ -12,6 +12,7 @@ Two methods, of which the build picks the faster that keeps the recall asked for
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -114,7 +115,7 @@ class Searcher:
         self.plan = plan or space.record.relations[relation.name]
         self.whole = cut(space.offsets, by_category=False)
         self._masks: dict[int, _Passing] = {}
-        self._few: dict[int, tuple[NDArray[np.bool_], NDArray[np.int64]]] = {}
+        self._few: dict[int, tuple[NDArray[np.bool_], NDArray[np.int64] | None]] = {}
         if self.plan.method == "cells":
             self.cells = space.cells(relation.name)
             self.starts = self.cells.starts
@@ -168,19 +169,22 @@ class Searcher:
         vectors = self.space.vectors
         if mask is None:
             return np.arange(part.start, part.stop), vectors[part.start : part.stop] @ weighted
-        rows = self._rows_passing(mask)
-        rows = rows[slice(*np.searchsorted(rows, (part.start, part.stop)))]
+        few = self._few_passing(mask)
+        if few is None:
+            rows = np.flatnonzero(mask[part.start : part.stop]) + part.start
+        else:
+            rows = few[slice(*np.searchsorted(few, (part.start, part.stop)))]
         if len(rows) < SPARSE * part.size:
             return rows, _products(vectors, rows, weighted)
         return rows, (vectors[part.start : part.stop] @ weighted)[rows - part.start]
 
-    def _rows_passing(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Rows that pass a mask, ascending; kept where they are few beside the mask."""
+    def _few_passing(self, mask: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+        """Rows that pass a mask, ascending, if they take no more room than the mask; else ``None``."""
         kept = self._few.get(id(mask))
         if kept is None or kept[0] is not mask:
-            kept = mask, np.flatnonzero(mask)
-            if len(kept[1]) < SPARSE * len(mask):
-                _keep(self._few, id(mask), kept)
+            small = 8 * np.count_nonzero(mask) <= len(mask)
+            kept = mask, np.flatnonzero(mask) if small else None
+            _keep(self._few, id(mask), kept)
         return kept[1]
 
     def _by_cells(self, query: Vector, weighted: Vector, count: int, restriction: Restriction) -> Found | None:
@@ -193,7 +197,7 @@ class Searcher:
         passing = self._passing(restriction.mask) if restriction.mask is not None else None
         may = int(sum(_count(passing, part) for part in parts)) if passing else total
         stretch = max(1.0, count / (CALIBRATED_K + SPARE))
-        if may <= max(FEW, count) or self._scan_pays(may, total, stretch, passing is not None):
+        if may <= max(FEW, count) or self._scan_pays(may, total, stretch, parts if passing else ()):
             return None
         share = may / total
         steps = query @ self.to_steps
@@ -230,11 +234,13 @@ class Searcher:
         method = "annoy" if not steered and any(map(self._asks_annoy, parts)) else "cells"
         return Found(rows[:written], scores[:written], method)
 
-    def _scan_pays(self, may: int, total: int, stretch: float, masked: bool) -> bool:
+    def _scan_pays(self, may: int, total: int, stretch: float, filtered: Sequence[Segment]) -> bool:
+        """Whether a scan is faster than cells; ``filtered`` are the ranges of cells that a filter is looked for in."""
         by_scan = total * self.plan.seconds_per_row * min(1.0, may / total / SPARSE)
         cells = self.plan.probes * stretch
-        over = min(cells * total / may, self.plan.cells) / cells - 1  # cells looked at in vain for each other one
-        effort = SORTING + PASSED_OVER * max(0.0, over) if masked else 1.0
+        held = sum(part.size for part in filtered)
+        over = min(cells * total / may, held) / cells - 1  # cells looked at in vain for each other one
+        effort = SORTING + PASSED_OVER * max(0.0, over) if filtered else 1.0
         return self.plan.seconds_per_query * stretch * effort > by_scan
 
     def _asks_annoy(self, part: Segment) -> bool:

@@ -234,18 +234,14 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
 
 
 def _chosen(catalog: Catalog, location: Path, asked: frozenset[str]) -> frozenset[str] | None:
-    """Which items of ready-made vectors to take: those asked for and those taken before; ``None`` where all were."""
-    known = catalog.connection.execute(
-        "SELECT sources.source, parts.source FROM sources LEFT JOIN parts ON parts.source=sources.source "
-        "WHERE location=? AND kind=?",
-        (os.fsencode(location), EMBEDDINGS),
-    ).fetchone()
+    """Which items of ready-made vectors to take: those asked for and those chosen before; ``None`` where all were."""
+    execute = catalog.connection.execute
+    row = execute("SELECT source FROM sources WHERE location=? AND kind=?", (os.fsencode(location), EMBEDDINGS))
+    known = row.fetchone()
     if not known:
         return asked
-    key, part = known
-    if part is None:
-        return None
-    return asked.union(name for (name,) in catalog.connection.execute("SELECT id FROM media WHERE source=?", (key,)))
+    chosen = frozenset(name for (name,) in execute("SELECT id FROM parts WHERE source=?", known))
+    return asked | chosen if chosen else None
 
 
 def _settle_encoders(catalog: Catalog, options: IndexOptions, told: Sequence[_Source]) -> None:
@@ -350,10 +346,10 @@ def _ingest_source(
         )
     with connection:
         key = source_key(catalog, os.fsencode(source.location), source.kind, source.metadata)
-        if source.ready and source.only is None:
+        if source.only is None:
             connection.execute("DELETE FROM parts WHERE source=?", (key,))
-        elif source.ready:
-            connection.execute("INSERT OR IGNORE INTO parts VALUES (?)", (key,))
+        else:
+            connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", ((key, name) for name in source.only))
     counts = plan(catalog, key, found, same, unknown, retry=options.retry_failed)
     if not found and not source.location.exists():
         return _forgotten(catalog, key, counts)

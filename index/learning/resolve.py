@@ -150,15 +150,12 @@ class Naming:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._by_last: dict[str, list[str]] = {}
-        for name in names:
-            path = _without_ending(name.replace("\\", "/"))
-            self._by_last.setdefault(_last(path), []).append(f"/{path}")
+        self._whole = {_without_ending(name.replace("\\", "/")) for name in names}
+        self._ends = {end for path in self._whole for end in _ends(path)}
 
     def __contains__(self, item_id: str) -> bool:
         path = _without_ending(item_id)
-        own = f"/{path}"
-        return any(own.endswith(name) or name.endswith(own) for name in self._by_last.get(_last(path), ()))
+        return path in self._ends or any(end in self._whole for end in _ends(path))
 
 
 class _Finder:
