@@ -12,15 +12,16 @@ Two methods, of which the build picks the faster that keeps the recall asked for
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.engine import kernel
-from index.engine.cells import half_squares
+from index.engine.cells import Cells, half_squares
 from index.engine.coarse import abreast, in_steps
 from index.engine.rows import SearchPlan, Space
 from index.engine.segments import Segment, cover, cut
@@ -60,8 +61,6 @@ GATHERED = 1024
 MASKS_KEPT = 16
 """Filters for which is kept which rows pass, and where these lie in cells."""
 
-_Kept = TypeVar("_Kept")
-
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
@@ -93,16 +92,41 @@ class _Passing:
     """Where rows that pass a mask lie in the layout of cells.
 
     Attributes:
-        mask: Of rows.
-        laid: The same of places.
+        laid: The mask, of places.
         bounds: How many pass before each cell, then of all. int64, shape ``(cells + 1,)``.
         sizes: How many of each cell pass. int64, shape ``(cells,)``.
     """
 
-    mask: NDArray[np.bool_]
     laid: NDArray[np.bool_]
     bounds: NDArray[np.int64]
     sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, cells: Cells, mask: NDArray[np.bool_]) -> _Passing:
+        """Those of a mask of rows."""
+        laid = mask[cells.rows]
+        bounds = np.searchsorted(np.flatnonzero(laid), cells.starts)
+        return cls(laid, bounds, np.diff(bounds))
+
+
+_Kept = TypeVar("_Kept")
+
+
+class _OfMasks(Generic[_Kept]):
+    """What is worked out for a mask, kept for the last few of them."""
+
+    def __init__(self, work_out: Callable[[NDArray[np.bool_]], _Kept]) -> None:
+        self._work_out = work_out
+        self._kept: dict[int, tuple[NDArray[np.bool_], _Kept]] = {}
+
+    def __call__(self, mask: NDArray[np.bool_]) -> _Kept:
+        kept = self._kept.get(id(mask))
+        if kept is None or kept[0] is not mask:
+            kept = mask, self._work_out(mask)
+            while len(self._kept) >= MASKS_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[id(mask)] = kept
+        return kept[1]
 
 
 class Searcher:
@@ -114,10 +138,10 @@ class Searcher:
         self.relation = relation
         self.plan = plan or space.record.relations[relation.name]
         self.whole = cut(space.offsets, by_category=False)
-        self._masks: dict[int, _Passing] = {}
-        self._few: dict[int, tuple[NDArray[np.bool_], NDArray[np.int64] | None]] = {}
+        self._few_passing = _OfMasks(_few_passing)
         if self.plan.method == "cells":
             self.cells = space.cells(relation.name)
+            self._passing = _OfMasks(partial(_Passing.of, self.cells))
             self.starts = self.cells.starts
             self.centres = np.ascontiguousarray(self.cells.centres)
             self.biases = -half_squares(self.centres)
@@ -177,15 +201,6 @@ class Searcher:
         if len(rows) < SPARSE * part.size:
             return rows, _products(vectors, rows, weighted)
         return rows, (vectors[part.start : part.stop] @ weighted)[rows - part.start]
-
-    def _few_passing(self, mask: NDArray[np.bool_]) -> NDArray[np.int64] | None:
-        """Rows that pass a mask, ascending, if they take no more room than the mask; else ``None``."""
-        kept = self._few.get(id(mask))
-        if kept is None or kept[0] is not mask:
-            small = 8 * np.count_nonzero(mask) <= len(mask)
-            kept = mask, np.flatnonzero(mask) if small else None
-            _keep(self._few, id(mask), kept)
-        return kept[1]
 
     def _by_cells(self, query: Vector, weighted: Vector, count: int, restriction: Restriction) -> Found | None:
         """Look into the nearest cells; ``None`` when a scan is faster, or when they cannot keep their recall."""
@@ -292,21 +307,10 @@ class Searcher:
         nodes = math.ceil(self.plan.search_k * stretch)
         return [cell + part.start for cell in self.space.trees(self.relation.name, part).nearest(point, probes, nodes)]
 
-    def _passing(self, mask: NDArray[np.bool_]) -> _Passing:
-        kept = self._masks.get(id(mask))
-        if kept is None or kept.mask is not mask:
-            laid = mask[self.cells.rows]
-            bounds = np.searchsorted(np.flatnonzero(laid), self.starts)
-            kept = _Passing(mask, laid, bounds, np.diff(bounds))
-            _keep(self._masks, id(mask), kept)
-        return kept
 
-
-def _keep(kept: dict[int, _Kept], key: int, value: _Kept) -> None:
-    """Keep what was worked out for a mask, in place of what was for the longest."""
-    while len(kept) >= MASKS_KEPT:
-        kept.pop(next(iter(kept)))
-    kept[key] = value
+def _few_passing(mask: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """Rows that pass a mask, ascending, if they take no more room than the mask; else ``None``."""
+    return np.flatnonzero(mask) if 8 * np.count_nonzero(mask) <= len(mask) else None
 
 
 def _count(passing: _Passing, part: Segment) -> int:

@@ -211,10 +211,13 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
     if not rows and not told:
         raise InputError("nothing to index: name a folder, a table or a file")
     tables = {os.fsdecode(location): Path(os.fsdecode(metadata)) for location, _, metadata in rows if metadata}
-    found = [replace(source, metadata=source.metadata or tables.get(str(source.location))) for source in told]
     found = [
-        source if source.only is None else replace(source, only=_chosen(catalog, source.location, source.only))
-        for source in found
+        replace(
+            source,
+            metadata=source.metadata or tables.get(str(source.location)),
+            only=None if source.only is None else _chosen(catalog, source.location, source.only),
+        )
+        for source in told
     ]
     if told and not options.re_embed:
         return found
@@ -235,12 +238,11 @@ def _all_sources(catalog: Catalog, told: Sequence[_Source], options: IndexOption
 
 def _chosen(catalog: Catalog, location: Path, asked: frozenset[str]) -> frozenset[str] | None:
     """Which items of ready-made vectors to take: those asked for and those chosen before; ``None`` where all were."""
-    execute = catalog.connection.execute
-    row = execute("SELECT source FROM sources WHERE location=? AND kind=?", (os.fsencode(location), EMBEDDINGS))
-    known = row.fetchone()
-    if not known:
+    execute, place = catalog.connection.execute, (os.fsencode(location), EMBEDDINGS)
+    if not execute("SELECT 1 FROM sources WHERE location=? AND kind=?", place).fetchone():
         return asked
-    chosen = frozenset(name for (name,) in execute("SELECT id FROM parts WHERE source=?", known))
+    before = execute("SELECT id FROM parts JOIN sources USING (source) WHERE location=? AND kind=?", place)
+    chosen = frozenset(name for (name,) in before)
     return asked | chosen if chosen else None
 
 

@@ -50,6 +50,10 @@ class Edge(NamedTuple):
     relation: str = ""
     user: str = ""
 
+    def is_of(self, relation: str) -> bool:
+        """Whether it counts for a relation: one that names none counts for any, and every edge for an empty name."""
+        return not relation or self.relation in ("", relation)
+
 
 class Event(NamedTuple):
     """An item in a group.

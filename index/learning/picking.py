@@ -61,7 +61,7 @@ def pick_named(ready: ReadyMade, edges: Iterable[Edge], relation: str = "") -> f
     """
     names: set[str] = set()
     for edge in edges:
-        if not (relation and edge.relation and edge.relation != relation):
+        if edge.is_of(relation):
             names.update((edge.source, edge.target))
     named = {item_id for item_id in ready.ids() if item_id in names}
     if left := names - named:

@@ -82,7 +82,7 @@ def resolve_edges(
     given = unknown = loops = 0
     for edge in edges:
         given += 1
-        if relation and edge.relation and edge.relation != relation:
+        if not edge.is_of(relation):
             others[edge.relation] += 1
             continue
         if not (math.isfinite(edge.weight) and edge.weight > 0):

@@ -99,10 +99,10 @@ def answer_everybody(
     """Find the closest items of every item in shards of vectors, among all items of these shards.
 
     The catalog tells the spaces and the relation, learned ones included; its items are not asked, but an item of the
-    shards whose own behaviour it knows, by id, stands where that puts it. Shards are indexed
-    some at a time, so that no host holds an index of them all; every item asks every partition, under the relation's
-    rule, and the best of all are kept. Near-duplicates stand among the answers; a relation's re-ranking is not applied.
-    The same call goes on where a run was interrupted.
+    shards whose own behaviour it knows, by id, stands where that puts it. Shards are indexed some at a time, so that no
+    host holds an index of them all; every item asks every partition, under the relation's rule, and the best of all are
+    kept. Near-duplicates stand among the answers; a relation's re-ranking is not applied. The same call goes on where a
+    run was interrupted.
 
     Args:
         recommender: Of a catalog in a folder, whose encoders made the vectors.
